@@ -1,0 +1,158 @@
+"""Every rule of the settings: what is refused, in which words, and that all of it is said at once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.settings import SettingsError, parse
+from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values
+
+
+def problems(**changed: Any) -> str:
+    """What is said about otherwise valid settings with `changed`."""
+    with pytest.raises(SettingsError) as refused:
+        parse(values(**changed), SECRET_KEYS)
+    return str(refused.value)
+
+
+def host(**changed: Any) -> list[dict[str, Any]]:
+    """The valid deploy host with `changed`; None leaves a field out."""
+    complete = json.loads(values()["deployHosts"])[0] | changed
+    return [{key: value for key, value in complete.items() if value is not None}]
+
+
+def test_valid_settings_are_taken_with_their_defaults() -> None:
+    settings = parse(values(), SECRET_KEYS)
+    assert settings.url == "https://localhost:8443"
+    assert settings.protect_data
+    assert settings.flows == ("gh_push_deployment", "gh_workflow_completed", "push_to_git", "sync_from_git")
+
+
+def test_text_is_read_as_the_type_the_setting_has() -> None:
+    settings = parse(values(httpsPort="443", protectData="false", kestraMemory="2048"), SECRET_KEYS)
+    assert (settings.url, settings.protect_data, settings.kestra_memory) == ("https://localhost", False, 2048)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("kestraImage", "kestra/kestra", "has no tag"),
+        ("kestraImage", "registry.example:5000/kestra", "has no tag"),
+        ("postgresImage", "postgres:latest", "`latest` is whatever was pushed last"),
+        ("haproxyImage", "haproxy@sha256:123", "the digest is not sha256"),
+        ("kestraUser", "admin", "is not an e-mail address"),
+        ("kestraUser", "a@b", "is not an e-mail address"),
+        ("kestraPassword", "Short-1", "must have 8 to 256 characters"),
+        ("kestraPassword", "Aa1" * 100, "must have 8 to 256 characters"),
+        ("kestraPassword", "no-upper-case-1", "needs an upper-case letter"),
+        ("kestraPassword", "NO-LOWER-CASE-1", "a lower-case letter"),
+        ("kestraPassword", "No-digit-at-all", "and a digit"),
+        ("kestraPassword", "Passw0rd-${user}", "no `${`"),
+        ("webhookSecret", "s" * 19, "is shorter than 20 characters"),
+        ("webhookSecret", "", "is shorter than 20 characters"),
+        ("webhookKey", "k" * 19, "must be 20 to 256 letters"),
+        ("webhookKey", "k" * 24 + "/../", "must be 20 to 256 letters"),
+        ("encryptionKey", "not base64!", "is not base64"),
+        ("encryptionKey", "c2hvcnQ=", "holds 5 bytes, not the 32"),
+        ("postgresPassword", "short", "is shorter than 12 characters"),
+        ("githubToken", "no token", "does not look like a GitHub token"),
+        ("adminSshKey", "ssh-ed25519 AAAA", "is not an SSH private key"),
+        ("kestraSshKey", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "is not an SSH private key"),
+        ("kestraSshKey", private_key(b"a passphrase"), "has a passphrase"),
+        ("tlsCertificate", "-----BEGIN CERTIFICATE-----", "is not a PEM certificate chain"),
+        ("httpPort", "0", "greater than or equal to 1"),
+        ("httpsPort", "65536", "less than or equal to 65535"),
+        ("httpsPort", "eight", "valid integer"),
+        ("httpsPort", "8080", "is 8080, and so is httpPort"),
+        ("bindAddress", "::1", "IPv4"),
+        ("dockerHost", "/var/run/docker.sock", "must begin with unix://"),
+        ("flows", ["gh_push_deploymnt"], "names gh_push_deploymnt, which is not in flows/"),
+        ("databases", [{"name": "carica", "password": "x" * 12}], "has no database `kestra`"),
+        ("databases", [{"name": "kestra", "password": "x" * 12}] * 2, "names kestra twice"),
+        ("deployRepository", "carica-deploy", "write owner/name"),
+        ("deployHosts", [], "names 0 servers"),
+    ],
+)
+def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: Any, fault: str) -> None:
+    said = problems(**{key: value})
+    assert said.startswith("the stack's settings have 1 problem; nothing was changed.")
+    assert f"carica-kestra:{key} " in said
+    assert fault in said
+    assert "pulumi config " in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "fault"),
+    [
+        ({"user": None}, "deployHosts[0].user", "is not set"),
+        ({"hostKey": None}, "deployHosts[0].hostKey", "is not set"),
+        ({"hostKey": "web.example.com ssh-ed25519 AAAA"}, "deployHosts[0].hostKey", "is not a line of ssh-keyscan's"),
+        ({"user": "root; rm"}, "deployHosts[0].user", "is not a Unix user name"),
+        ({"address": "-oProxyCommand=x"}, "deployHosts[0].address", "is not a host name"),
+        ({"repository": "--upload-pack=x"}, "deployHosts[0].repository", "is not a Git URL"),
+        ({"hostkey": HOST_KEY}, "deployHosts[0].hostkey", "is not a setting"),
+    ],
+)
+def test_a_fault_inside_a_deploy_host_is_named_by_its_path(changed: dict[str, Any], path: str, fault: str) -> None:
+    said = problems(deployHosts=host(**changed))
+    assert f"carica-kestra:{path} {fault}" in said
+    assert f"--path 'carica-kestra:{path}'" in said
+
+
+@pytest.mark.parametrize("key", sorted(SECRET_KEYS - {"databases"}))
+def test_a_missing_secret_is_named_with_a_command_that_keeps_it_out_of_argv(key: str) -> None:
+    said = problems(**{key: None})
+    assert f"carica-kestra:{key} is not set" in said
+    assert f"| pulumi config set --secret 'carica-kestra:{key}'" in said
+
+
+@pytest.mark.parametrize("key", sorted(SECRET_KEYS))
+def test_a_secret_in_plain_text_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="is stored in plain text"):
+        parse(values(), SECRET_KEYS - {key})
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    said = problems(
+        kestraUser="admin", webhookSecret=None, httpPort="0", kestraImage="kestra", deployHosts=host(user=None)
+    )
+    assert "have 5 problems" in said
+    for key in ("kestraUser", "webhookSecret", "httpPort", "kestraImage", "deployHosts[0].user"):
+        assert f"carica-kestra:{key} " in said
+
+
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant() -> None:
+    said = problems(httpsPrt="443")
+    assert "carica-kestra:httpsPrt is not a setting; did you mean httpsPort?" in said
+    assert "pulumi config rm 'carica-kestra:httpsPrt'" in said
+
+
+def test_no_refusal_repeats_a_secret() -> None:
+    planted = "planted-secret"
+    said = problems(kestraPassword=planted, webhookSecret=planted, encryptionKey=planted, adminSshKey=planted)
+    assert "have 4 problems" in said
+    assert planted not in said
+
+
+def test_settings_do_not_show_secrets_when_printed() -> None:
+    settings = parse(values(), SECRET_KEYS)
+    assert "Kestra-login-1" not in repr(settings)
+    assert "superuser-password" not in str(settings)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(values(), SECRET_KEYS).http_port = 1
+
+
+def test_the_known_hosts_line_names_a_port_that_is_not_22() -> None:
+    assert parse(values(), SECRET_KEYS).deploy_hosts[0].known_hosts_line == f"web.example.com {HOST_KEY}"
+    other = parse(values(deployHosts=host(port=2222)), SECRET_KEYS).deploy_hosts[0]
+    assert other.known_hosts_line == f"[web.example.com]:2222 {HOST_KEY}"
+
+
+def test_webhook_urls_are_of_the_flows_that_a_webhook_starts() -> None:
+    urls = parse(values(), SECRET_KEYS).webhook_urls("key")
+    assert set(urls) == {"gh_push_deployment", "gh_workflow_completed", "sync_from_git"}
+    assert urls["sync_from_git"] == "https://localhost:8443/api/v1/main/executions/webhook/prod/sync_from_git/key"

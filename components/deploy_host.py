@@ -1,0 +1,89 @@
+"""DeployHost: account, authorized key, deploy script, checkout and first deployment on a server, over SSH."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_command as command
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "deploy"
+UPDATE = "/usr/local/bin/carica-update"
+COMMAND_SECONDS = 900
+"""pulumi-command has no time limit of its own for a command that hangs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployHostArgs:
+    """The server, how Pulumi gets in, and what is deployed there."""
+
+    address: str
+    """Where Pulumi reaches its SSH service."""
+    port: int
+    """The port there."""
+    admin_user: str
+    """The account Pulumi logs in as: root, as it makes accounts."""
+    admin_key: pulumi.Input[str]
+    """That account's private key."""
+    host_key: str
+    """The server's public key: without it pulumi-command trusts any server (pulumi-command#755)."""
+    user: str
+    """The account deployments run as."""
+    public_key: str
+    """Kestra's public key, let in for the deploy script and nothing else."""
+    repository: str
+    """Git URL of what is deployed."""
+    branch: str
+    """The branch that is deployed."""
+
+
+class DeployHost(pulumi.ComponentResource):
+    """A server that takes deployments from Kestra. Taking the stack apart leaves it as it is, serving."""
+
+    user: str
+    """The account deployments run as."""
+
+    def __init__(self, name: str, args: DeployHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare what is on the server."""
+        super().__init__("carica:deploy_host:DeployHost", name, None, opts)
+        connection = command.remote.ConnectionArgs(
+            host=args.address,
+            port=args.port,
+            user=args.admin_user,
+            private_key=args.admin_key,
+            host_key=args.host_key,
+            dial_error_limit=10,
+            per_dial_timeout=15,
+        )
+
+        def run(
+            what: str,
+            create: str,
+            stdin: str | None = None,
+            after: list[pulumi.Resource] | None = None,
+            triggers: list[pulumi.Input[str]] | None = None,
+        ) -> command.remote.Command:
+            return command.remote.Command(
+                f"{name}-{what}",
+                connection=connection,
+                create=f"timeout {COMMAND_SECONDS} {create}",
+                stdin=stdin,
+                triggers=triggers,
+                # Servers accept no such variable, and every second run would warn of it (pulumi-command#48).
+                add_previous_output_in_env=False,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            )
+
+        words = shlex.join([args.user, args.repository, args.branch, args.public_key])
+        account = run("account", f"sh -s -- {words}", (SCRIPTS / "prepare.sh").read_text())
+        script = run("script", f"install -m 0755 /dev/stdin {UPDATE}", (SCRIPTS / "update.sh").read_text())
+        # Another repository or branch is another first deployment.
+        run(
+            "checkout",
+            f"runuser -u {args.user} -- {UPDATE} current",
+            after=[account, script],
+            triggers=[args.repository, args.branch],
+        )
+
+        self.user = args.user
+        self.register_outputs({"user": self.user})

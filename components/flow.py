@@ -1,0 +1,186 @@
+"""Flow: one Kestra flow kept equal to its file, over Kestra's REST API."""
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import yaml
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+WAIT_SECONDS = 180
+"""How long the edge and Kestra may take to answer, as after a restart."""
+
+
+class FlowError(Exception):
+    """Kestra did not take, give or delete a flow; says which, and what Kestra said."""
+
+
+class _Unavailable(Exception):
+    """Kestra or the edge is starting: worth another try."""
+
+
+class Kestra:
+    """Kestra's flow API. httpx rather than kestrapy: that client has no public way to trust a private CA."""
+
+    def __init__(self, url: str, ca: str | None, user: str, password: str) -> None:
+        """Log in as `user` at `url`; `ca` is the PEM text of a private CA to trust besides the system's."""
+        import httpx
+
+        context = ssl.create_default_context()
+        if ca:
+            context.load_verify_locations(cadata=ca)
+        self._url = url
+        self._client = httpx.Client(
+            base_url=f"{url}/api/v1/main", auth=(user, password), verify=context, timeout=30, trust_env=False
+        )
+
+    def get(self, flow: str) -> str | None:
+        """Return the source of `namespace/id`, or None when there is no such flow."""
+        answer = self._call("GET", f"/flows/{flow}?source=true")
+        return None if answer.status_code == 404 else str(answer.json()["source"])
+
+    def put(self, flow: str, source: str) -> None:
+        """Store `source` as the flow, as a new revision if it exists."""
+        exists = self.get(flow) is not None
+        method, path = ("PUT", f"/flows/{flow}") if exists else ("POST", "/flows")
+        answer = self._call(method, path, source)
+        if answer.is_error:
+            raise FlowError(f"Kestra refuses flow {flow}, and keeps what it had: {_violations(answer)}")
+
+    def delete(self, flow: str) -> None:
+        """Delete the flow if it is there."""
+        self._call("DELETE", f"/flows/{flow}")
+
+    def _call(self, method: str, path: str, body: str | None = None) -> "httpx.Response":
+        """Call, again and again for WAIT_SECONDS while Kestra starts; raises FlowError for all but 2xx, 404, 422."""
+        import tenacity
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Unavailable),
+            wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+            stop=tenacity.stop_after_delay(WAIT_SECONDS),
+        )
+        try:
+            return retrying(self._call_once, method, path, body)
+        except tenacity.RetryError as error:
+            last = error.last_attempt.exception()
+            raise FlowError(f"waited {WAIT_SECONDS} s for Kestra at {self._url}: {last}") from None
+
+    def _call_once(self, method: str, path: str, body: str | None) -> "httpx.Response":
+        import httpx
+
+        try:
+            answer = self._client.request(method, path, content=body, headers={"Content-Type": "application/x-yaml"})
+        except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise FlowError(
+                    f"the certificate of {self._url} is not trusted here ({error}): set tlsCa to the CA that signed it"
+                ) from None
+            raise _Unavailable(f"{type(error).__name__}: {error}") from error
+        if answer.status_code in (429, 502, 503, 504):
+            raise _Unavailable(f"it answered {answer.status_code} {answer.reason_phrase}")
+        if answer.status_code == 401:
+            raise FlowError(f"Kestra at {self._url} refuses the login in kestraUser and kestraPassword")
+        if answer.is_error and answer.status_code not in (404, 422):
+            raise FlowError(f"{method} {path} at {self._url}: {answer.status_code} {answer.text[:500]}")
+        return answer
+
+
+def _violations(answer: "httpx.Response") -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.status_code} {answer.text[:2000]}"
+
+
+def _identity(source: str) -> str:
+    document = yaml.safe_load(source)
+    return f"{document['namespace']}/{document['id']}"
+
+
+def _same(one: str, other: str) -> bool:
+    """Equality of meaning: comments, order of keys and quoting are nobody's edit."""
+    return bool(yaml.safe_load(one) == yaml.safe_load(other))
+
+
+class FlowProvider(ResourceProvider):
+    """Creates, updates, reads and deletes flows; logs in with what the stack is configured with now.
+
+    No credential is in the state, and a rotated password serves refresh and delete as well.
+    """
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the login from the stack's settings."""
+        self._user = req.config.require("kestraUser")
+        self._password = req.config.require("kestraPassword")
+
+    def _kestra(self, properties: dict[str, Any]) -> Kestra:
+        return Kestra(properties["url"], properties["ca"], self._user, self._password)
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse, before anything is changed, what is not even a flow's YAML; Kestra itself judges the rest."""
+        failures = []
+        try:
+            _identity(news["source"])
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            failures.append(CheckFailure("source", f"is not YAML with a namespace and an id: {error!r}"))
+        return CheckResult(news, failures)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Store the flow; one that is there already, as after an interrupted run, is taken over."""
+        flow = _identity(props["source"])
+        self._kestra(props).put(flow, props["source"])
+        return CreateResult(flow, props)
+
+    def diff(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Compare by meaning; another namespace or id is another flow."""
+        moved = _identity(news["source"]) != id
+        changed = moved or not _same(olds["source"], news["source"]) or olds["url"] != news["url"]
+        return DiffResult(changes=changed, replaces=["source"] if moved else [], delete_before_replace=False)
+
+    def update(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Store a new revision."""
+        self._kestra(news).put(id, news["source"])
+        return UpdateResult(news)
+
+    def read(self, id: str, props: dict[str, Any]) -> ReadResult:
+        """Return the flow as Kestra has it, so that an edit in its UI shows as a diff of the YAML."""
+        source = self._kestra(props).get(id)
+        if source is None:
+            return ReadResult("", {})
+        if _same(source, props["source"]):
+            return ReadResult(id, props)
+        return ReadResult(id, {**props, "source": source})
+
+    def delete(self, id: str, props: dict[str, Any]) -> None:
+        """Delete the flow."""
+        self._kestra(props).delete(id)
+
+
+class Flow(Resource, module="carica", name="Flow"):
+    """A flow in Kestra that has the same meaning as `source`."""
+
+    source: pulumi.Output[str]
+    """The flow's YAML."""
+
+    def __init__(
+        self, name: str, *, url: str, ca: str | None, source: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the flow in `source`, YAML text without secrets, for the Kestra behind the edge at `url`.
+
+        `ca` is the PEM text of the CA that signed the edge's certificate when the system does not know it.
+        """
+        super().__init__(FlowProvider(), name, {"url": url, "ca": ca, "source": source}, opts)

@@ -1,0 +1,152 @@
+"""HAProxy: the edge's configuration and certificate, and its container."""
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pulumi
+import pulumi_docker as docker
+
+from components.container import service
+from components.job import Job, JobArgs
+from components.templating import render
+
+USER = "haproxy"
+CONFIGURATION = "/usr/local/etc/haproxy"
+RUN = "/var/lib/haproxy"
+
+_INSTALL = f"""
+# Checked before it is put in place, and put in place whole: what runs goes on until the new one is known to be good.
+mkdir -p {CONFIGURATION}/tls
+install -m 0400 /new/edge.pem {CONFIGURATION}/tls/$CERTIFICATE.pem
+haproxy -c -q -f /new/haproxy.cfg
+install -m 0400 /new/haproxy.cfg {CONFIGURATION}/haproxy.cfg.new
+mv {CONFIGURATION}/haproxy.cfg.new {CONFIGURATION}/haproxy.cfg
+if socat -u OPEN:/dev/null UNIX-CONNECT:{RUN}/master.sock 2>/dev/null; then
+    answer=$(echo reload | socat -t20 - UNIX-CONNECT:{RUN}/master.sock)
+    echo "$answer"
+    echo "$answer" | grep -q Success=1
+fi
+find {CONFIGURATION}/tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HAProxyArgs:
+    """What the edge is given."""
+
+    image: str
+    """Reference of HAProxy's official Alpine image, 3.4 or later (large buffers for signed bodies)."""
+    memory: int
+    """Limit in MiB; eight webhook bodies of 25 MiB are held at once at most."""
+    url: str
+    """The address people open, without a path; its host name is the only one the edge answers to."""
+    bind_address: str
+    """IPv4 address of the machine that the ports are published on."""
+    http_port: int
+    """Published port that redirects to HTTPS."""
+    https_port: int
+    """Published port of HTTPS."""
+    certificate: pulumi.Input[str]
+    """PEM: certificate chain, then its private key."""
+    webhook_secret: pulumi.Input[str]
+    """What GitHub signs deliveries with."""
+    network: pulumi.Input[str]
+    """The network Kestra serves on."""
+    kestra: pulumi.Input[str]
+    """host:port of Kestra on it."""
+
+
+class HAProxy(pulumi.ComponentResource):
+    """The edge. A new configuration or certificate is reloaded; only a new image or port replaces the container."""
+
+    ready: list[pulumi.Input[pulumi.Resource]]
+    """Depend on them to come after the edge serves with the declared configuration."""
+    image: pulumi.Output[str]
+    """The image that runs."""
+
+    def __init__(self, name: str, args: HAProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the edge."""
+        super().__init__("carica:haproxy:HAProxy", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
+        mounts = tuple(
+            docker.ContainerVolumeArgs(
+                volume_name=docker.Volume(f"{name}-{what}", name=f"{name}-{what}", opts=child).name,
+                container_path=path,
+            )
+            for what, path in (("configuration", CONFIGURATION), ("run", RUN))
+        )
+        owned = Job(
+            f"{name}-owner",
+            JobArgs(
+                image_id=image.image_id,
+                # The image's directory is root's, and so is a new volume there.
+                user="root",
+                script=f"chown {USER}: {CONFIGURATION} {RUN}",
+                volumes=mounts,
+                capabilities=("CAP_CHOWN",),
+            ),
+            opts=child,
+        )
+        # A file name per certificate: the one that runs stays as it is until the new configuration is good.
+        fingerprint = pulumi.Output.from_input(args.certificate).apply(
+            lambda pem: hashlib.sha256(pem.encode()).hexdigest()[:16]
+        )
+        configured = Job(
+            f"{name}-configuration",
+            JobArgs(
+                image_id=image.image_id,
+                user=USER,
+                script=_INSTALL,
+                files={
+                    "/new/edge.pem": args.certificate,
+                    "/new/haproxy.cfg": render(
+                        "haproxy.cfg.j2",
+                        run=RUN,
+                        certificate=pulumi.Output.concat(CONFIGURATION, "/tls/", fingerprint, ".pem"),
+                        webhook_secret=args.webhook_secret,
+                        domain=urlsplit(args.url).hostname,
+                        url=args.url,
+                        kestra=args.kestra,
+                    ),
+                },
+                environment={"CERTIFICATE": fingerprint},
+                volumes=mounts,
+                after=[owned.done],
+            ),
+            opts=child,
+        )
+        container = service(
+            name,
+            docker.ContainerArgs(
+                image=image.image_id,
+                user=USER,
+                # -W and -db as in the image's entrypoint; -S is the socket that reloads.
+                command=["haproxy", "-W", "-db", "-S", f"{RUN}/master.sock", "-f", f"{CONFIGURATION}/haproxy.cfg"],
+                networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.network)],
+                ports=[
+                    docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
+                    for inside, outside in ((8080, args.http_port), (8443, args.https_port))
+                ],
+                volumes=list(mounts),
+                memory=args.memory,
+                read_only=True,
+                ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=8192, hard=8192)],
+            ),
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8404/healthz"],
+                interval="2s",
+                timeout="3s",
+                retries=5,
+                start_period="10s",
+            ),
+            wait_seconds=60,
+            stop_seconds=70,  # longer than hard-stop-after
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[configured.done]),
+        )
+
+        self.ready = [container, configured.done]
+        self.image = image.name
+        self.register_outputs({"image": self.image})

@@ -1,0 +1,169 @@
+"""Kestra: configuration file, secrets, storage, container, health."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.container import data_volume, service
+from components.job import Job, JobArgs
+from components.templating import render
+
+USER = "kestra"
+STORAGE = "/app/storage"
+SSH = "/app/ssh"
+START_SECONDS = 300
+"""The first start on an empty database creates the schema; a slow disk makes that minutes."""
+KILL_SECONDS = 60
+"""How much longer than Kestra's own termination grace the container gets before it is killed."""
+
+_SSH_CONFIG = f"""Host *
+  IdentityFile {SSH}/id
+  UserKnownHostsFile {SSH}/known_hosts
+  StrictHostKeyChecking yes
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KestraArgs:
+    """What the server is given."""
+
+    image: str
+    """Reference of Kestra's official image, version 2."""
+    memory: int
+    """Limit in MiB; the heap takes 60 % of it."""
+    url: str
+    """The address people open, without a path."""
+    user: str
+    """E-mail address to log in with."""
+    password: pulumi.Input[str]
+    """The password to it."""
+    encryption_key: pulumi.Input[str]
+    """32 bytes in base64; encrypts outputs and inputs of type SECRET."""
+    termination_grace: int
+    """Seconds that running tasks get to end when the server stops."""
+    database_host: str
+    """PostgreSQL's name on `data_network`; database and role are `kestra`."""
+    database_password: pulumi.Input[str]
+    """The role's password."""
+    data_network: pulumi.Input[str]
+    """The internal network PostgreSQL is on."""
+    more_networks: tuple[str, ...]
+    """Networks of other containers that flows reach, such as a deploy host on this engine."""
+    variables: Mapping[str, pulumi.Input[str]]
+    """What flows read as `envs.name` (lower case)."""
+    secrets: Mapping[str, pulumi.Input[str]]
+    """What flows read as `secret('NAME')` (upper case)."""
+    ssh_key: pulumi.Input[str]
+    """Private key that flows log in to deploy hosts with."""
+    known_hosts: tuple[str, ...]
+    """The deploy hosts' keys, lines as in OpenSSH's known_hosts."""
+    protect: bool
+    """Refuse to delete the storage volume, and leave it behind when the stack is taken apart."""
+    database: pulumi.Resource
+    """The database server: whenever it is replaced, Kestra is stopped first and starts again after it."""
+    database_ready: pulumi.Input[pulumi.Resource]
+    """What the databases and roles are known by to be as declared."""
+
+
+class Kestra(pulumi.ComponentResource):
+    """A stand-alone Kestra server; nothing of it is published, the edge reaches it over `network`."""
+
+    network: pulumi.Output[str]
+    """Name of the network it serves on, which also leads out to Git and the deploy hosts."""
+    address = "kestra:8080"
+    """UI and API on `network`."""
+    container: docker.Container
+    """The server, healthy."""
+    image: pulumi.Output[str]
+    """The image that runs."""
+
+    def __init__(self, name: str, args: KestraArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the server."""
+        super().__init__("carica:kestra:Kestra", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        network = docker.Network(f"{name}-web", name=f"{name}-web", opts=child)
+        storage = data_volume(f"{name}-storage", protect=args.protect, parent=self)
+        image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
+        storage_mount = docker.ContainerVolumeArgs(volume_name=storage.name, container_path=STORAGE)
+        owned = Job(
+            f"{name}-storage-owner",
+            JobArgs(
+                image_id=image.image_id,
+                # The image has no such directory, so a new volume there is root's, and Kestra is not root.
+                user="root",
+                script=f"chown {USER}: {STORAGE}",
+                volumes=(storage_mount,),
+                capabilities=("CAP_CHOWN",),
+            ),
+            opts=child,
+        )
+        configuration = render(
+            "kestra.yml.j2",
+            database_host=args.database_host,
+            database_password=args.database_password,
+            url=args.url,
+            storage=STORAGE,
+            encryption_key=args.encryption_key,
+            termination_grace=args.termination_grace,
+            user=args.user,
+            password=args.password,
+        )
+        self.container = service(
+            name,
+            docker.ContainerArgs(
+                image=image.image_id,
+                user=USER,
+                command=["server", "standalone"],
+                envs=[
+                    f"JAVA_OPTS=-Xmx{args.memory * 6 // 10}m",
+                    *(pulumi.Output.concat(f"ENV_{key.upper()}=", value) for key, value in args.variables.items()),
+                    *(_secret(key, value) for key, value in args.secrets.items()),
+                ],
+                uploads=[
+                    _upload("/app/confs/application.yml", configuration),
+                    _upload(f"{SSH}/config", _SSH_CONFIG),
+                    _upload(f"{SSH}/known_hosts", "".join(f"{line}\n" for line in args.known_hosts)),
+                    _upload(f"{SSH}/id", args.ssh_key),
+                ],
+                networks_advanced=[
+                    docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[self.address.partition(":")[0]]),
+                    docker.ContainerNetworksAdvancedArgs(name=args.data_network),
+                    *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.more_networks),
+                ],
+                volumes=[storage_mount],
+                memory=args.memory,
+            ),
+            # 8081 is Kestra's management port: health says 503 when the database is gone. It is never published.
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["CMD", "curl", "-fsS", "-o", "/dev/null", "http://localhost:8081/health"],
+                interval="3s",
+                timeout="5s",
+                retries=5,
+                start_period=f"{START_SECONDS}s",
+            ),
+            wait_seconds=START_SECONDS,
+            stop_seconds=args.termination_grace + KILL_SECONDS,
+            # A database that restarts under a running Kestra leaves executions stuck (kestra#8356, #14059).
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[owned.done, args.database_ready], replace_with=[args.database]
+            ),
+        )
+
+        self.network = network.name
+        self.image = image.name
+        self.register_outputs({"network": self.network, "image": self.image})
+
+
+def _secret(name: str, value: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the variable `secret('NAME')` reads: base64 on one line (kestra#17844)."""
+    encoded = pulumi.Output.from_input(value).apply(lambda text: base64.b64encode(text.encode()).decode())
+    return pulumi.Output.concat(f"SECRET_{name}=", encoded)
+
+
+def _upload(path: str, content: pulumi.Input[str]) -> docker.ContainerUploadArgs:
+    """Lay a file into the container. It belongs to root there, so Kestra's user reads it as `other`."""
+    return docker.ContainerUploadArgs(file=path, content=content, permissions="0444")

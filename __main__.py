@@ -18,6 +18,7 @@ on_engine = pulumi.ResourceOptions(provider=engine)
 postgres = Postgres(
     f"{desk}-postgres",
     PostgresArgs(
+        engine=settings.docker_host,
         image=settings.postgres_image,
         memory=settings.postgres_memory,
         password=secret(settings.postgres_password),
@@ -29,6 +30,7 @@ postgres = Postgres(
 kestra = Kestra(
     f"{desk}-kestra",
     KestraArgs(
+        engine=settings.docker_host,
         image=settings.kestra_image,
         memory=settings.kestra_memory,
         url=settings.url,
@@ -46,13 +48,14 @@ kestra = Kestra(
         known_hosts=tuple(host.known_hosts_line for host in settings.deploy_hosts),
         protect=settings.protect_data,
         database=postgres.container,
-        database_ready=postgres.ready,
+        databases=postgres.databases,
     ),
     on_engine,
 )
 edge = HAProxy(
     f"{desk}-haproxy",
     HAProxyArgs(
+        engine=settings.docker_host,
         image=settings.haproxy_image,
         memory=settings.haproxy_memory,
         url=settings.url,

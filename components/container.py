@@ -3,9 +3,6 @@
 import pulumi
 import pulumi_docker as docker
 
-STATELESS = ["ALL"]
-"""Capabilities dropped: none of the desk's programs needs one to serve."""
-
 
 def data_volume(name: str, *, protect: bool, parent: pulumi.Resource) -> docker.Volume:
     """Declare a volume whose content is worth something: with `protect` nothing deletes it.
@@ -37,30 +34,16 @@ def service(
     # Unset means SIGKILL at once (plugin_behaviour.md); `stop_timeout` says the same to whoever runs `docker stop`.
     args.destroy_grace_seconds = stop_seconds
     args.stop_timeout = stop_seconds
+    args.name = name
+    args.memory_swap = args.memory  # left out, every second preview shows a change (plugin_behaviour.md)
+    args.log_driver = "json-file"
+    args.log_opts = {"max-size": "10m", "max-file": "3"}
+    args.security_opts = ["no-new-privileges:true"]
+    args.capabilities = docker.ContainerCapabilitiesArgs(drops=["ALL"])  # none of the desk's programs needs one
     replacing = pulumi.ResourceOptions(
         # A changed healthcheck is reported as updated and is not (terraform-provider-docker#988).
         replace_on_changes=["healthcheck"],
         # Names and ports are taken until the old container is gone (pulumi-docker#1356).
         delete_before_replace=True,
     )
-    return _declare(name, args, pulumi.ResourceOptions.merge(replacing, opts))
-
-
-def one_shot(name: str, args: docker.ContainerArgs, *, opts: pulumi.ResourceOptions) -> docker.Container:
-    """Declare a container that runs once to its end; its exit code and log are outputs."""
-    args.attach = True
-    args.logs = True
-    args.must_run = False
-    args.restart = "no"
-    return _declare(name, args, pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts))
-
-
-def _declare(name: str, args: docker.ContainerArgs, opts: pulumi.ResourceOptions) -> docker.Container:
-    args.name = name
-    args.memory_swap = args.memory  # left out, every second preview shows a change (plugin_behaviour.md)
-    args.log_driver = "json-file"
-    args.log_opts = {"max-size": "10m", "max-file": "3"}
-    args.security_opts = ["no-new-privileges:true"]
-    if args.capabilities is None:
-        args.capabilities = docker.ContainerCapabilitiesArgs(drops=STATELESS)
-    return docker.Container(name, args, opts=opts)
+    return docker.Container(name, args, opts=pulumi.ResourceOptions.merge(replacing, opts))

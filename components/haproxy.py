@@ -35,6 +35,8 @@ find {CONFIGURATION}/tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
 class HAProxyArgs:
     """What the edge is given."""
 
+    engine: str
+    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
     image: str
     """Reference of HAProxy's official Alpine image, 3.4 or later (large buffers for signed bodies)."""
     memory: int
@@ -60,7 +62,7 @@ class HAProxyArgs:
 class HAProxy(pulumi.ComponentResource):
     """The edge. A new configuration or certificate is reloaded; only a new image or port replaces the container."""
 
-    ready: list[pulumi.Input[pulumi.Resource]]
+    ready: list[pulumi.Resource]
     """Depend on them to come after the edge serves with the declared configuration."""
     image: pulumi.Output[str]
     """The image that runs."""
@@ -71,21 +73,19 @@ class HAProxy(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
-        mounts = tuple(
-            docker.ContainerVolumeArgs(
-                volume_name=docker.Volume(f"{name}-{what}", name=f"{name}-{what}", opts=child).name,
-                container_path=path,
-            )
-            for what, path in (("configuration", CONFIGURATION), ("run", RUN))
-        )
+        volumes = {
+            path: docker.Volume(f"{name}-{what}", name=f"{name}-{what}", opts=child).name
+            for path, what in ((CONFIGURATION, "configuration"), (RUN, "run"))
+        }
         owned = Job(
             f"{name}-owner",
             JobArgs(
+                engine=args.engine,
                 image_id=image.image_id,
                 # The image's directory is root's, and so is a new volume there.
                 user="root",
                 script=f"chown {USER}: {CONFIGURATION} {RUN}",
-                volumes=mounts,
+                volumes=volumes,
                 capabilities=("CAP_CHOWN",),
             ),
             opts=child,
@@ -97,6 +97,7 @@ class HAProxy(pulumi.ComponentResource):
         configured = Job(
             f"{name}-configuration",
             JobArgs(
+                engine=args.engine,
                 image_id=image.image_id,
                 user=USER,
                 script=_INSTALL,
@@ -113,10 +114,9 @@ class HAProxy(pulumi.ComponentResource):
                     ),
                 },
                 environment={"CERTIFICATE": fingerprint},
-                volumes=mounts,
-                after=[owned.done],
+                volumes=volumes,
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[owned]),
         )
         container = service(
             name,
@@ -130,7 +130,10 @@ class HAProxy(pulumi.ComponentResource):
                     docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
                     for inside, outside in ((8080, args.http_port), (8443, args.https_port))
                 ],
-                volumes=list(mounts),
+                volumes=[
+                    docker.ContainerVolumeArgs(volume_name=volume, container_path=path)
+                    for path, volume in volumes.items()
+                ],
                 memory=args.memory,
                 read_only=True,
                 ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=8192, hard=8192)],
@@ -144,9 +147,9 @@ class HAProxy(pulumi.ComponentResource):
             ),
             wait_seconds=60,
             stop_seconds=70,  # longer than hard-stop-after
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[configured.done]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[configured]),
         )
 
-        self.ready = [container, configured.done]
+        self.ready = [container, configured]
         self.image = image.name
         self.register_outputs({"image": self.image})

@@ -1,17 +1,17 @@
 """Job: a one-shot container that must succeed."""
 
-import re
+import io
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
-import pulumi_docker as docker
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from components.container import one_shot
-
-MEMORY_MIB = 128
-
-_ATTEMPT = re.compile(r"attempt (?P<number>\d+)(?P<succeeded> succeeded)?")
+MEMORY = "128m"
+SECONDS = 300
+"""A job that takes longer hangs, and is ended."""
 
 
 class JobError(Exception):
@@ -20,85 +20,110 @@ class JobError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class JobArgs:
-    """What a job runs, and with what."""
+    """What a job runs, and with what. Any change runs it again."""
 
+    engine: str
+    """The Docker engine, unix:///… or ssh://user@host."""
     image_id: pulumi.Input[str]
     """The image, already pulled: the part's own, so that no client tool is needed anywhere."""
     user: str
     """The account it runs as."""
     script: str
-    """POSIX shell, run with `-eu`. What it prints is shown when it fails and kept in state: no secret in it."""
+    """POSIX shell, run with `-eu`. What it prints is shown when it fails: no secret in it."""
+    volumes: Mapping[str, pulumi.Input[str]]
+    """Path in the container → name of the volume it works on."""
     files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Path → content of files laid into the container; this is how it is handed secrets."""
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """Name → value. A value that changes runs the job again."""
-    volumes: tuple[docker.ContainerVolumeArgs, ...] = ()
-    """Where it works."""
-    capabilities: tuple[str, ...] = ()
+    """Name → value; nothing secret."""
+    capabilities: Sequence[str] = ()
     """Linux capabilities it keeps; none by default."""
-    after: Sequence[pulumi.Input[pulumi.Resource]] = ()
-    """What must be there first."""
 
 
-def _next_attempt(container: str, job: pulumi.Resource) -> int:
-    """Return the attempt that the last log tells of, or the one after it when that log does not end with success."""
-    try:
-        lines = docker.get_logs(
-            name=container, show_stdout=True, show_stderr=False, opts=pulumi.InvokeOptions(parent=job)
-        ).logs_list_strings
-    except Exception as error:
-        if "No such container" in str(error):
-            return 1
-        raise
-    said = [found for line in lines if (found := _ATTEMPT.fullmatch(line.strip()))]
-    if not said:
-        return 1
-    return int(said[-1]["number"]) + (0 if said[-1]["succeeded"] else 1)
+class JobProvider(ResourceProvider):
+    """Runs jobs.
 
-
-class Job(pulumi.ComponentResource):
-    """Runs a script in a container of its own, once for each set of inputs, and fails `up` when it fails.
-
-    pulumi-docker counts an ended container as created whatever its exit code was, so a failed job would never be tried
-    again. The number of the attempt therefore stands in the container's log: as long as the last log does not end with
-    success, the next `up` asks for the next attempt.
+    Not a `docker.Container`: that counts as created whatever its exit code was, so a failed job would never be tried
+    again, and its ended container would keep the files it was handed (plugin_behaviour.md, one-shot jobs).
     """
 
-    done: pulumi.Output[pulumi.Resource]
-    """The container once its script has succeeded: what needs the job has it in `depends_on`."""
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Run the job."""
+        _run(props)
+        return CreateResult(props["name"], props)
+
+    def diff(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Every change runs it again."""
+        return DiffResult(changes=any(olds.get(key) != news[key] for key in news if key != "__provider"))
+
+    def update(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Run the job."""
+        _run(news)
+        return UpdateResult(news)
+
+
+class Job(Resource, module="carica", name="Job"):
+    """A script that has succeeded in a container of its own, which is gone afterwards.
+
+    Preview shows when it would run. If it fails, `up` fails with what it printed, what depends on it is left as it is,
+    and the next `up` tries again.
+    """
 
     def __init__(self, name: str, args: JobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the job."""
-        super().__init__("carica:job:Job", name, None, opts)
-        attempt = _next_attempt(name, self)
-        container = one_shot(
-            name,
-            docker.ContainerArgs(
-                image=args.image_id,
-                user=args.user,
-                entrypoints=["/bin/sh", "-euc"],
-                command=[f'echo "attempt $ATTEMPT"\n{args.script}\necho "attempt $ATTEMPT succeeded"'],
-                envs=[f"ATTEMPT={attempt}", *(pulumi.Output.concat(k, "=", v) for k, v in args.environment.items())],
-                uploads=[
-                    docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
-                    for path, content in args.files.items()
-                ],
-                network_mode="none",
-                memory=MEMORY_MIB,
-                capabilities=docker.ContainerCapabilitiesArgs(adds=list(args.capabilities), drops=["ALL"]),
-                volumes=list(args.volumes),
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
-        )
+        given = {
+            "name": name,
+            "engine": args.engine,
+            "image": args.image_id,
+            "user": args.user,
+            "script": args.script,
+            "volumes": dict(args.volumes),
+            # One output for all of them: secret as a whole as soon as one of them is.
+            "files": pulumi.Output.from_input(dict(args.files)),
+            "environment": dict(args.environment),
+            "capabilities": list(args.capabilities),
+        }
+        super().__init__(JobProvider(), name, given, opts)
 
-        def ended_well(result: tuple[int, str]) -> pulumi.Resource:
-            exit_code, log = result
-            if exit_code != 0:
-                raise JobError(f"{name} ended with exit code {exit_code}; it is tried again on the next up.\n{log}")
-            return container
 
-        # An unknown `done` (in a preview) still orders what depends on it, and makes nothing else unknown.
-        self.done = pulumi.Output.all(container.exit_code, container.container_logs).apply(
-            lambda result: ended_well((result[0], result[1]))
-        )
-        self.register_outputs({"exit_code": container.exit_code})
+def _run(props: dict[str, Any]) -> None:
+    """Run the job `props` describe to its end, and leave nothing behind; raises JobError."""
+    import docker
+
+    client = docker.DockerClient(base_url=props["engine"], use_ssh_client=props["engine"].startswith("ssh:"))
+    container = client.containers.create(
+        props["image"],
+        entrypoint=["/bin/sh", "-euc"],
+        command=[props["script"]],
+        user=props["user"],
+        environment=props["environment"],
+        volumes={volume: {"bind": path, "mode": "rw"} for path, volume in props["volumes"].items()},
+        network_mode="none",
+        mem_limit=MEMORY,
+        memswap_limit=MEMORY,
+        cap_drop=["ALL"],
+        cap_add=props["capabilities"],
+        security_opt=["no-new-privileges:true"],
+        labels={"carica.job": props["name"]},
+    )
+    try:
+        container.put_archive("/", _archive(props["files"]))
+        container.start()
+        exit_code = container.wait(timeout=SECONDS)["StatusCode"]
+        if exit_code != 0:
+            log = container.logs().decode(errors="replace").strip()
+            raise JobError(f"{props['name']} ended with exit code {exit_code}; the next up tries again.\n{log}")
+    finally:
+        container.remove(force=True)
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    """Return a tar archive of `files`, which any account in the container may read."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size = len(content.encode())
+            entry.mode = 0o444
+            tar.addfile(entry, io.BytesIO(content.encode()))
+    return archive.getvalue()

@@ -30,6 +30,8 @@ _SSH_CONFIG = f"""Host *
 class KestraArgs:
     """What the server is given."""
 
+    engine: str
+    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
     image: str
     """Reference of Kestra's official image, version 2."""
     memory: int
@@ -64,8 +66,8 @@ class KestraArgs:
     """Refuse to delete the storage volume, and leave it behind when the stack is taken apart."""
     database: pulumi.Resource
     """The database server: whenever it is replaced, Kestra is stopped first and starts again after it."""
-    database_ready: pulumi.Input[pulumi.Resource]
-    """What the databases and roles are known by to be as declared."""
+    databases: pulumi.Resource
+    """The databases and roles in it, as declared."""
 
 
 class Kestra(pulumi.ComponentResource):
@@ -88,15 +90,15 @@ class Kestra(pulumi.ComponentResource):
         network = docker.Network(f"{name}-web", name=f"{name}-web", opts=child)
         storage = data_volume(f"{name}-storage", protect=args.protect, parent=self)
         image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
-        storage_mount = docker.ContainerVolumeArgs(volume_name=storage.name, container_path=STORAGE)
         owned = Job(
             f"{name}-storage-owner",
             JobArgs(
+                engine=args.engine,
                 image_id=image.image_id,
                 # The image has no such directory, so a new volume there is root's, and Kestra is not root.
                 user="root",
                 script=f"chown {USER}: {STORAGE}",
-                volumes=(storage_mount,),
+                volumes={STORAGE: storage.name},
                 capabilities=("CAP_CHOWN",),
             ),
             opts=child,
@@ -134,7 +136,7 @@ class Kestra(pulumi.ComponentResource):
                     docker.ContainerNetworksAdvancedArgs(name=args.data_network),
                     *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.more_networks),
                 ],
-                volumes=[storage_mount],
+                volumes=[docker.ContainerVolumeArgs(volume_name=storage.name, container_path=STORAGE)],
                 memory=args.memory,
             ),
             # 8081 is Kestra's management port: health says 503 when the database is gone. It is never published.
@@ -148,9 +150,7 @@ class Kestra(pulumi.ComponentResource):
             wait_seconds=START_SECONDS,
             stop_seconds=args.termination_grace + KILL_SECONDS,
             # A database that restarts under a running Kestra leaves executions stuck (kestra#8356, #14059).
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[owned.done, args.database_ready], replace_with=[args.database]
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[owned, args.databases], replace_with=[args.database]),
         )
 
         self.network = network.name

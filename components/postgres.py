@@ -30,6 +30,8 @@ class DatabaseArgs:
 class PostgresArgs:
     """What the server is given."""
 
+    engine: str
+    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
     image: str
     """Reference of PostgreSQL's official image, version 17."""
     memory: int
@@ -51,7 +53,7 @@ class Postgres(pulumi.ComponentResource):
     """The server's name there."""
     container: docker.Container
     """The server, healthy."""
-    ready: pulumi.Output[pulumi.Resource]
+    databases: pulumi.Resource
     """Depend on it to come after the databases and roles are as declared."""
     image: pulumi.Output[str]
     """The image that runs."""
@@ -65,7 +67,6 @@ class Postgres(pulumi.ComponentResource):
         data = data_volume(f"{name}-data", protect=args.protect, parent=self)
         sockets = docker.Volume(f"{name}-sockets", name=f"{name}-sockets", opts=child)
         image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
-        socket_mount = docker.ContainerVolumeArgs(volume_name=sockets.name, container_path=SOCKETS)
 
         self.container = service(
             name,
@@ -81,7 +82,7 @@ class Postgres(pulumi.ComponentResource):
                 networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[self.host])],
                 volumes=[
                     docker.ContainerVolumeArgs(volume_name=data.name, container_path="/var/lib/postgresql/data"),
-                    socket_mount,
+                    docker.ContainerVolumeArgs(volume_name=sockets.name, container_path=SOCKETS),
                 ],
                 memory=args.memory,
                 shm_size=args.memory // 4,  # MiB; parallel queries share memory through /dev/shm
@@ -100,9 +101,10 @@ class Postgres(pulumi.ComponentResource):
             stop_seconds=STOP_SECONDS,
             opts=child,
         )
-        databases = Job(
+        self.databases = Job(
             f"{name}-databases",
             JobArgs(
+                engine=args.engine,
                 image_id=image.image_id,
                 user=USER,
                 script="psql -X -q -v ON_ERROR_STOP=1 -f /databases.sql",
@@ -116,13 +118,12 @@ class Postgres(pulumi.ComponentResource):
                 },
                 # A new server on a new volume has none of them: the container's id runs the job again.
                 environment={"SERVER": self.container.id, "PGUSER": USER},
-                volumes=(socket_mount,),
+                volumes={SOCKETS: sockets.name},
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
         self.network = network.name
-        self.ready = databases.done
         self.image = image.name
         self.register_outputs({"network": self.network, "image": self.image})
 

@@ -1,0 +1,212 @@
+"""What each component declares: options, hardening, and where secrets may stand."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi.runtime import rpc
+
+from components import settings as stack_settings
+from tests.unit.recording import Declared, declare
+from tests.unit.valid import SECRET_KEYS, values
+
+ROOT = Path(__file__).parent.parent.parent
+CONTAINER = "docker:index/container:Container"
+JOB = "pulumi-python:dynamic/carica:Job"
+SECRETS = ["superuser-password", "kestra-role-password", "Kestra-login-1", "k" * 24, "s" * 40, "t" * 40]
+
+
+@pytest.fixture(scope="module")
+def desk() -> list[Declared]:
+    """Everything the real program declares for valid settings, in production's protection."""
+    return declare(lambda: program())
+
+
+def program(**changed: Any) -> None:
+    """Run __main__.py as Pulumi does, with otherwise valid settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.settings.load", lambda: stack_settings.parse(values(**changed), SECRET_KEYS))
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
+def containers(desk: list[Declared]) -> dict[str, Declared]:
+    return {each.name: each for each in desk if each.type == CONTAINER}
+
+
+def jobs(desk: list[Declared]) -> dict[str, dict[str, Any]]:
+    return {each.name: plain(each) for each in desk if each.type == JOB}
+
+
+def plain(declared: Declared) -> dict[str, Any]:
+    """Inputs with secrets laid open."""
+    return {key: _open(value) for key, value in declared.inputs.items()}
+
+
+def _open(value: Any) -> Any:
+    value = rpc.unwrap_rpc_secret(value)
+    if isinstance(value, dict):
+        return {key: _open(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_open(each) for each in value]
+    return value
+
+
+def public(value: Any) -> str:
+    """All of a value that is not marked secret, as text."""
+    if rpc.is_rpc_secret(value):
+        return ""
+    if isinstance(value, dict):
+        return " ".join(f"{key} {public(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return " ".join(map(public, value))
+    return str(value)
+
+
+def test_the_desk_is_three_services(desk: list[Declared]) -> None:
+    assert set(containers(desk)) == {"carica-test-postgres", "carica-test-kestra", "carica-test-haproxy"}
+
+
+def test_only_the_edge_publishes_ports(desk: list[Declared]) -> None:
+    published = {name for name, each in containers(desk).items() if plain(each).get("ports")}
+    assert published == {"carica-test-haproxy"}
+
+
+def test_the_edge_publishes_on_the_chosen_address_only(desk: list[Declared]) -> None:
+    ports = plain(containers(desk)["carica-test-haproxy"])["ports"]
+    assert {(port["external"], port["ip"]) for port in ports} == {(8080, "127.0.0.1"), (8443, "127.0.0.1")}
+
+
+def test_every_container_has_limits_rotation_and_no_new_privileges(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        given = plain(each)
+        assert given["memory"] == given["memorySwap"] > 0
+        assert given["logOpts"]["max-size"]
+        assert given["securityOpts"] == ["no-new-privileges:true"]
+        assert given["capabilities"]["drops"] == ["ALL"]
+        assert not given.get("privileged")
+
+
+def test_every_service_restarts_is_watched_and_stops_gracefully(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        given = plain(each)
+        assert given["restart"] == "unless-stopped"
+        assert given["healthcheck"]["tests"]
+        assert given["wait"] is True
+        assert given["destroyGraceSeconds"] == given["stopTimeout"] >= 60
+
+
+def test_kestra_may_stop_longer_than_its_own_grace(desk: list[Declared]) -> None:
+    assert plain(containers(desk)["carica-test-kestra"])["destroyGraceSeconds"] > 300
+
+
+def test_services_are_replaced_after_the_old_one_is_gone_and_for_a_new_healthcheck(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        assert each.options.deleteBeforeReplace
+        assert "healthcheck" in each.options.replaceOnChanges
+
+
+def test_no_container_sees_the_docker_socket_or_a_directory_of_the_host(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        for volume in plain(each).get("volumes", []):
+            assert "hostPath" not in volume
+            assert volume["volumeName"].startswith("carica-test-")
+
+
+def test_only_jobs_that_change_an_owner_run_as_root(desk: list[Declared]) -> None:
+    assert all(plain(each)["user"] not in ("root", "0") for each in containers(desk).values())
+    for name, given in jobs(desk).items():
+        if given["user"] == "root":
+            assert name.endswith("-owner")
+            assert given["capabilities"] == ["CAP_CHOWN"]
+        else:
+            assert given["capabilities"] == []
+
+
+def test_images_are_pulled_before_a_container_is_touched(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        assert plain(each)["image"].startswith("sha256:")
+
+
+def test_the_data_network_leads_nowhere(desk: list[Declared]) -> None:
+    networks = {each.name: plain(each) for each in desk if each.type == "docker:index/network:Network"}
+    assert networks["carica-test-postgres-data"]["internal"] is True
+    postgres = plain(containers(desk)["carica-test-postgres"])
+    assert [network["name"] for network in postgres["networksAdvanced"]] == ["carica-test-postgres-data"]
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_data_volumes_outlive_mistakes_where_the_stack_says_so(protect: bool) -> None:
+    declared = declare(lambda: program(protectData=str(protect).lower()))
+    volumes = {each.name: each for each in declared if each.type == "docker:index/volume:Volume"}
+    for name in ("carica-test-postgres-data", "carica-test-kestra-storage"):
+        assert volumes[name].options.protect is protect
+        assert volumes[name].options.retainOnDelete is protect
+
+
+def test_nothing_changeable_stands_on_a_volume(desk: list[Declared]) -> None:
+    for each in desk:
+        if each.type == "docker:index/volume:Volume":
+            assert set(each.inputs) == {"name"}
+
+
+def test_kestra_stops_before_its_database_is_replaced(desk: list[Declared]) -> None:
+    kestra = containers(desk)["carica-test-kestra"]
+    assert [urn.rpartition("::")[2] for urn in kestra.options.replace_with] == ["carica-test-postgres"]
+
+
+def test_kestra_starts_after_the_databases_are_there(desk: list[Declared]) -> None:
+    kestra = containers(desk)["carica-test-kestra"]
+    assert any(urn.endswith("carica-test-postgres-databases") for urn in kestra.options.dependencies)
+
+
+def test_the_database_job_runs_again_for_a_new_server(desk: list[Declared]) -> None:
+    assert jobs(desk)["carica-test-postgres-databases"]["environment"]["SERVER"] == "carica-test-postgres-id"
+
+
+def test_secrets_are_marked_wherever_they_stand(desk: list[Declared]) -> None:
+    for each in desk:
+        shown = public(each.inputs)
+        for secret in SECRETS:
+            assert secret not in shown, f"{secret} is plain in {each.name}"
+
+
+def test_secrets_never_stand_in_argv_or_labels(desk: list[Declared]) -> None:
+    for each in containers(desk).values():
+        given = plain(each)
+        said = " ".join(map(str, [given.get("command"), given.get("entrypoints"), given.get("labels")]))
+        assert not any(secret in said for secret in SECRETS)
+    for given in jobs(desk).values():
+        assert not any(secret in given["script"] + str(given["environment"]) for secret in SECRETS)
+    for each in desk:
+        if each.type == "command:remote:Command":
+            assert not any(secret in str(plain(each)["create"]) for secret in SECRETS)
+            assert "PRIVATE KEY" not in str(plain(each)["create"])
+
+
+def test_commands_on_the_deploy_host_pin_its_key_and_have_a_time_limit(desk: list[Declared]) -> None:
+    commands = [plain(each) for each in desk if each.type == "command:remote:Command"]
+    assert commands
+    for given in commands:
+        assert given["connection"]["hostKey"].startswith("ssh-ed25519 ")
+        assert given["create"].startswith("timeout ")
+        assert given["addPreviousOutputInEnv"] is False
+
+
+def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:
+    flows = [plain(each) for each in desk if each.type == "pulumi-python:dynamic/carica:Flow"]
+    assert len(flows) == 4
+    for given in flows:
+        assert not any(secret in str(given["source"]) + str(given["url"]) for secret in SECRETS)
+
+
+def test_every_child_has_a_parent_and_engine_parts_use_the_declared_engine(desk: list[Declared]) -> None:
+    for each in desk:
+        if each.type.startswith("docker:"):
+            assert "carica:" in each.options.parent
+            assert "engine" in each.options.provider
+
+
+def test_the_program_declares_the_same_in_a_preview(desk: list[Declared]) -> None:
+    previewed = declare(lambda: program(), preview=True)
+    assert {each.name for each in previewed} == {each.name for each in desk}

@@ -17,7 +17,6 @@ RUN = "/var/lib/haproxy"
 
 _INSTALL = f"""
 # Checked before it is put in place, and put in place whole: what runs goes on until the new one is known to be good.
-mkdir -p {CONFIGURATION}/tls
 install -m 0400 /new/edge.pem {CONFIGURATION}/tls/$CERTIFICATE.pem
 haproxy -c -q -f /new/haproxy.cfg
 install -m 0400 /new/haproxy.cfg {CONFIGURATION}/haproxy.cfg.new
@@ -82,9 +81,9 @@ class HAProxy(pulumi.ComponentResource):
             JobArgs(
                 engine=args.engine,
                 image_id=image.image_id,
-                # The image's directory is root's, and so is a new volume there.
+                # The image's directory is root's, and so is a volume there for as long as it is empty.
                 user="root",
-                script=f"chown {USER}: {CONFIGURATION} {RUN}",
+                script=f"mkdir -p {CONFIGURATION}/tls && chown {USER}: {CONFIGURATION} {CONFIGURATION}/tls {RUN}",
                 volumes=volumes,
                 capabilities=("CAP_CHOWN",),
             ),

@@ -42,7 +42,7 @@ class _RecordingMonitor(MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         self._requests.append(request)
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 def declare(program: Callable[[], Any], preview: bool = False) -> list[Declared]:
@@ -58,7 +58,7 @@ def declare(program: Callable[[], Any], preview: bool = False) -> list[Declared]
         monitor=_RecordingMonitor(mocks, requests),
     )
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> None:
         program()
 

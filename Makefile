@@ -1,0 +1,63 @@
+# A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
+.DEFAULT_GOAL := help
+.PHONY: help up down demo password env test test-unit test-flows test-engine test-e2e lint bench
+
+CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
+export CARICA_CACHE
+# What the virtual environment is made of: its own directory for each set of pinned packages.
+VENV := $(CARICA_CACHE)/venv-$(shell cat requirements.txt requirements-dev.txt | sha256sum | cut -c1-16)
+PYTHON := .venv/bin/python
+LAB := $(PYTHON) -m lab
+PYTEST := $(PYTHON) -m pytest
+
+help: ## show this
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+up: .venv ## bring the whole desk up on this machine, or make it as the code says
+	@$(LAB) up
+
+down: .venv ## take it apart again, data included
+	@$(LAB) down
+
+demo: .venv ## watch a signed push become a deployment, and a forged one be refused
+	@$(LAB) demo
+
+password: .venv ## show the login of Kestra's UI
+	@$(LAB) password
+
+env: .venv ## print what plain pulumi commands need: eval "$$(make -s env)"
+	@$(LAB) env
+
+test: lint test-unit test-lab test-flows test-engine test-e2e ## everything; CI runs this
+
+test-unit: .venv ## rules of settings, components and flows, without an engine: seconds
+	@$(PYTEST) tests/unit
+
+test-lab: .venv ## the stand-ins and images of the lab
+	@$(PYTEST) tests/lab
+
+test-flows: .venv ## the four flows in Kestra's own engine
+	@$(PYTEST) tests/flows
+
+test-engine: .venv ## up, preview, change, refresh, destroy with real CLI and Docker
+	@$(PYTEST) tests/engine
+
+test-e2e: .venv ## a push ends as a deployment
+	@$(PYTEST) tests/e2e
+
+lint: .venv ## style and types
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
+
+bench: .venv ## measure what the README quotes
+	@$(PYTHON) -m tests.bench
+
+# The link follows the pinned packages; Pulumi.yaml names .venv as the program's environment.
+.venv: $(VENV)/.complete
+	@ln -sfn $(VENV) .venv
+
+$(VENV)/.complete: requirements.txt requirements-dev.txt
+	@echo "installing Python packages into $(VENV)" >&2
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	@rm -rf $(VENV) && mkdir -p $(CARICA_CACHE) && python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --progress-bar off --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,96 @@
+"""What the Makefile calls: `python -m lab up|down|env|demo|password`."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from lab import deploy_host, keys, stack
+from lab.demo import demo
+from lab.engine import engine
+from lab.image_builder import images
+from lab.paths import ROOT, STATE
+from lab.shell import LabError, follow, run, say
+from lab.toolchain import toolchain
+
+
+def tools() -> dict[str, str]:
+    """Return the environment in which `pulumi` works on the dev stack; say which parts are official."""
+    chosen = toolchain()
+    for line in chosen.chosen:
+        say(f"  {line}")
+    return {**chosen.environment, **stack.environment()}
+
+
+def machine() -> dict[str, str]:
+    """Make everything ready that `pulumi up` of the dev stack needs."""
+    settings = stack.settings()
+    wanted = {part: settings[f"{part}Image"] for part in ("postgres", "haproxy", "kestra")}
+    say(f"  {engine()}")
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(images, wanted)
+        env = tools()
+        for line in made.result():
+            say(f"  {line}")
+    stack.prepare(env)
+    deploy_host.start()
+    return env
+
+
+def up() -> None:
+    """Bring the desk up, or make it as the code says."""
+    say("getting ready (the first time takes minutes; everything is kept for the next)")
+    env = machine()
+    follow(["pulumi", "up", "--yes", "--skip-preview"], cwd=ROOT, env=env)
+    url = run("address", ["pulumi", "stack", "output", "url"], cwd=ROOT, env=env).strip()
+    print(f"\nThe desk is up: {url}  (log in as {stack.settings()['kestraUser']}; `make password` shows the password)")
+    print(f"Your browser may want the local CA: {keys.ca_file()}")
+
+
+def down() -> None:
+    """Take the desk and the lab's deploy host apart; keep the cache and this user's keys."""
+    env = tools()
+    follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=env)
+    deploy_host.remove()
+    print(f"The desk is gone with its data. Kept: keys and secrets in {STATE}; images and the cache (see README).")
+
+
+def environment() -> None:
+    """Print the shell commands that make plain `pulumi` commands work."""
+    env = tools()
+    stack.prepare(env)
+    for name, value in env.items():
+        print(f"export {name}='{value}'")
+
+
+def password() -> None:
+    """Print the login of Kestra's UI."""
+    env = tools()
+    shown = run("password", ["pulumi", "config", "get", f"{stack.PROJECT}:kestraPassword"], cwd=ROOT, env=env)
+    print(f"{stack.settings()['kestraUser']}\n{shown.strip()}")
+
+
+COMMANDS: Mapping[str, Callable[[], None]] = {
+    "up": up,
+    "down": down,
+    "env": environment,
+    "demo": lambda: demo(tools()),
+    "password": password,
+}
+
+
+def main(words: list[str]) -> int:
+    """Run one command; return the process's exit code."""
+    if len(words) != 1 or words[0] not in COMMANDS:
+        say(f"usage: python -m lab {'|'.join(COMMANDS)}")
+        return 2
+    os.umask(0o077)
+    try:
+        COMMANDS[words[0]]()
+    except LabError as error:
+        say(f"\n{error}")
+        return 1
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""`make demo`: a push, signed as GitHub signs it, becomes a deployment; a forged one does not."""
+
+import datetime
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import deploy_host, github, keys
+from lab.desk import desk
+from lab.paths import ROOT
+from lab.shell import LabError, run
+from lab.stack import NAME, settings
+
+
+def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_port: int = deploy_host.PORT) -> None:
+    """Print the way of a push from GitHub's call to the deploy host, with milliseconds.
+
+    Raises LabError when the push does not end as a deployment, or a forged call is not refused.
+    """
+    running = desk(env, stack, project)
+    repository = settings(stack, project)["deployRepository"]
+    commit = commit_to_deploy(ssh_port)
+    print(f"a new commit on main of {repository}: {commit[:12]}")
+
+    began = datetime.datetime.now(datetime.UTC)
+    delivery = github.Delivery("push", github.push(repository, commit), running.webhook_secret)
+    answer = delivery.send(running.webhook_urls["gh_push_deployment"], running.trust)
+    accepted = datetime.datetime.now(datetime.UTC)
+    if answer.status_code != 200:
+        raise LabError(f"the edge answered {answer.status_code}: {answer.text[:300]}")
+    execution = running.ended(answer.json()["id"])
+    deployed = json.loads(as_kestra("status", ssh_port))
+
+    task = execution["taskRunList"][-1]
+    steps = [
+        ("push sent", began),
+        ("execution created", _first(execution, "CREATED")),
+        ("accepted by the edge", accepted),
+        ("SSH started", _first(task, "RUNNING")),
+        (f"script finished: {execution['state']['current']}", _last(task)),
+    ]
+    for what, when in sorted(steps, key=lambda step: step[1]):
+        print(f"  {(when - began) / datetime.timedelta(milliseconds=1):8.0f} ms  {what}")
+    print(f"the deploy host reports {json.dumps(deployed)}")
+    if deployed["commit"] != commit:
+        raise LabError("that is not the commit that was pushed:\n  " + "\n  ".join(running.log(execution["id"])))
+
+    forged = github.Delivery("push", github.push(repository, "f" * 40), "a guess at the secret")
+    refused = forged.send(running.webhook_urls["gh_push_deployment"], running.trust)
+    print(f"the same call signed with another secret: {refused.status_code} {refused.reason_phrase}")
+    if refused.status_code != 403:
+        raise LabError("a forged call was not refused")
+
+
+def _first(run_: dict[str, Any], state: str) -> datetime.datetime:
+    return next(_time(entry["date"]) for entry in run_["state"]["histories"] if entry["state"] == state)
+
+
+def _last(run_: dict[str, Any]) -> datetime.datetime:
+    return _time(run_["state"]["histories"][-1]["date"])
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def commit_to_deploy(port: int = deploy_host.PORT) -> str:
+    """Commit and push to the lab's carica-deploy, as a developer would; return the commit's id."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = Path(folder) / "carica-deploy"
+        env = {
+            "GIT_SSH_COMMAND": " ".join(_ssh(Path(folder), "admin_ed25519", port)),
+            "GIT_AUTHOR_NAME": "A developer",
+            "GIT_AUTHOR_EMAIL": "dev@example.com",
+            "GIT_COMMITTER_NAME": "A developer",
+            "GIT_COMMITTER_EMAIL": "dev@example.com",
+        }
+        origin = f"ssh://root@127.0.0.1:{port}{deploy_host.REPOSITORY}"
+        run("clone", ["git", "clone", "--quiet", "--branch", "main", origin, checkout], env=env)
+        (checkout / "VERSION").write_text(f"{time.time():.0f}\n")
+        run("add", ["git", "add", "VERSION"], cwd=checkout)
+        run(
+            "commit", ["git", "commit", "--quiet", "--message", "A new version", "--allow-empty"], cwd=checkout, env=env
+        )
+        run("push", ["git", "push", "--quiet", "origin", "main"], cwd=checkout, env=env)
+        return run("commit id", ["git", "rev-parse", "HEAD"], cwd=checkout).strip()
+
+
+def as_kestra(command: str, port: int = deploy_host.PORT, user: str = "deploy") -> str:
+    """Run the deploy script on the deploy host with Kestra's key, as the flows do; return what it prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run("ssh", [*_ssh(Path(folder), "kestra_ed25519", port), f"{user}@127.0.0.1", command])
+
+
+def _ssh(folder: Path, key: str, port: int) -> list[str]:
+    identity, known = folder / "id", folder / "known_hosts"
+    keys.keep(identity, keys.ssh_key(key).private)
+    known.write_text(f"[127.0.0.1]:{port} {keys.ssh_key('deploy_host_ed25519').public}\n")
+    options = {"UserKnownHostsFile": known, "StrictHostKeyChecking": "yes", "IdentitiesOnly": "yes", "BatchMode": "yes"}
+    return ["ssh", "-i", str(identity), "-p", str(port), *(f"-o{name}={value}" for name, value in options.items())]

@@ -1,0 +1,65 @@
+"""The dev desk's deploy host: a container with sshd that stands for a plain Debian server."""
+
+import socket
+import time
+
+from lab import keys
+from lab.shell import LabError, run, say
+
+NAME = "carica-lab-deploy-host"
+ALIAS = "deploy-host"
+NETWORK = "carica-lab"
+IMAGE = "carica-lab/deploy-host"
+PORT = 42022
+REPOSITORY = "/srv/git/carica-deploy.git"
+
+
+def start(name: str = NAME, network: str = NETWORK, port: int = PORT) -> None:
+    """Make sure that the deploy host runs, with this machine's admin key and a host key that stays the same."""
+    if network not in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
+        run("lab network", ["docker", "network", "create", network])
+    format_ = "{{.State.Running}} {{.Image}}"
+    wanted = run("deploy host image", ["docker", "image", "inspect", "--format", "{{.Id}}", IMAGE]).strip()
+    known = run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip()
+    if known:
+        if run("deploy host", ["docker", "inspect", "--format", format_, name]).strip() == f"true {wanted}":
+            return
+        run("old deploy host", ["docker", "rm", "--force", name])
+    say(f"  starting the deploy host {name}")
+    # fmt: off
+    run("deploy host", [
+        "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
+        "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:22",
+        "--volume", f"{name}-home:/home", "--volume", f"{name}-srv:/srv", "--volume", f"{name}-state:/var/lib/carica",
+        "--env", "ADMIN_AUTHORIZED_KEY", "--env", "SSH_HOST_KEY", "--memory", "512m", IMAGE,
+    ], env={
+        "ADMIN_AUTHORIZED_KEY": keys.ssh_key("admin_ed25519").public,
+        "SSH_HOST_KEY": keys.ssh_key("deploy_host_ed25519").private,
+    })
+    # fmt: on
+    wait(port)
+
+
+def wait(port: int = PORT, seconds: float = 30) -> None:
+    """Return once an SSH service greets on 127.0.0.1:port."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+                if connection.recv(4) == b"SSH-":
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise LabError(f"the deploy host's SSH service did not greet on 127.0.0.1:{port} within {seconds:.0f} s")
+
+
+def remove(name: str = NAME, network: str = NETWORK) -> None:
+    """Remove the deploy host, its volumes and the lab's network."""
+    if run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():
+        run("deploy host", ["docker", "rm", "--force", "--volumes", name])
+    volumes = run("volumes", ["docker", "volume", "ls", "--quiet", "--filter", f"name=^{name}-"]).split()
+    if volumes:
+        run("deploy host's volumes", ["docker", "volume", "rm", *volumes])
+    if network in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
+        run("lab network", ["docker", "network", "rm", network])

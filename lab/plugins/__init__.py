@@ -1,0 +1,1 @@
+"""Stand-ins for resource plugins that no package registry has. An installed official plugin always wins over them."""

@@ -1,0 +1,66 @@
+"""The dev stack: its file backend and passphrase, and its secrets in Pulumi.dev.yaml."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import keys
+from lab.paths import ROOT, STATE
+from lab.shell import run, say
+
+NAME = "dev"
+PROJECT = "carica-kestra"
+FILTER = "carica-settings-only"
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that any `pulumi` command needs to work on stacks kept on this machine."""
+    keys.kept("passphrase", keys.password)
+    backend = STATE / "backend"
+    backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(STATE / "passphrase"),
+        "PULUMI_STACK": NAME,
+    }
+
+
+def settings(stack: str = NAME, project: Path = ROOT) -> dict[str, Any]:
+    """Return what a stack's file says, without the project's name; encrypted values are {"secure": …}."""
+    document = yaml.safe_load((project / f"Pulumi.{stack}.yaml").read_text())
+    return {key.removeprefix(f"{PROJECT}:"): value for key, value in document["config"].items()}
+
+
+def prepare(pulumi: Mapping[str, str]) -> None:
+    """Make the dev stack and give it this machine's secrets; `pulumi` is the environment that finds the CLI."""
+    env = {**pulumi, **environment()}
+    if (ROOT / ".git").exists():
+        # Keeps what follows out of the index (see .gitattributes).
+        run("git filter", ["git", "config", f"filter.{FILTER}.clean", "sed -f lab/settings-only.sed"], cwd=ROOT)
+    run("stack", ["pulumi", "stack", "select", "--create", NAME], cwd=ROOT, env=env)
+    set_secrets(NAME, keys.stack_secrets(settings()["domain"]), env)
+
+
+def set_secrets(stack: str, secrets: Mapping[str, str], env: Mapping[str, str], project: Path = ROOT) -> None:
+    """Encrypt the secrets that the stack's file lacks or that were made anew since; what a person set stays."""
+    record = STATE / f"set-{stack}.json"
+    before: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+    present = settings(stack, project)
+    now = {path: hashlib.sha256(value.encode()).hexdigest() for path, value in secrets.items()}
+    wanted = [path for path in secrets if not _is_set(present, path) or before.get(path, now[path]) != now[path]]
+    for number, path in enumerate(wanted, start=1):
+        if number == 1:
+            say(f"  storing {len(wanted)} secrets, encrypted, in Pulumi.{stack}.yaml")
+        command = ["pulumi", "config", "set", "--secret", "--path", f"{PROJECT}:{path}", "--stack", stack]
+        run(f"secret {path}", command, cwd=project, env=env, stdin=secrets[path])
+    keys.keep(record, json.dumps(now))
+
+
+def _is_set(present: Mapping[str, Any], path: str) -> bool:
+    """Tell whether `key` or `key[0].name` is there."""
+    key, _, field = path.partition("[0].")
+    return key in present and (not field or field in present[key][0])

@@ -1,0 +1,208 @@
+"""A whole desk of its own for a test session: its own copy of the project, stack, ports, network and deploy host."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import deploy_host, keys, stack
+from lab.desk import Desk, desk
+from lab.engine import engine
+from lab.image_builder import images
+from lab.paths import ROOT
+from lab.shell import say
+from lab.toolchain import toolchain
+
+PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "components", "flows", "deploy")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pulumi command did."""
+
+    code: int
+    text: str
+
+    def changes(self) -> dict[str, int]:
+        """Return what its summary counts, such as {"update": 1, "same": 30}."""
+        words = {
+            "created": "create",
+            "updated": "update",
+            "deleted": "delete",
+            "replaced": "replace",
+            "unchanged": "same",
+        }
+        found = {}
+        for line in self.text.splitlines():
+            parts = line.split()
+            if len(parts) >= 2 and parts[-1] in words and parts[-2].isdigit():
+                found[words[parts[-1]]] = int(parts[-2])
+        return found
+
+
+@dataclass
+class Estate:
+    """A desk under test; `project` may be edited like a checkout."""
+
+    name: str
+    project: Path
+    env: Mapping[str, str]
+    ssh_port: int
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its containers begin with."""
+        return f"carica-{self.name}"
+
+    @property
+    def desk(self) -> Desk:
+        """Its address and log-ins."""
+        return desk(self.env, self.name, self.project)
+
+    def pulumi(self, *words: str, stdin: str | None = None) -> Outcome:
+        """Run a pulumi command; its output is one text, as a person reads it."""
+        done = subprocess.run(
+            ["pulumi", *words, "--stack", self.name, "--color", "never"],
+            cwd=self.project, env={**os.environ, **self.env}, input=stdin or "", text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, check=False,
+        )  # fmt: skip
+        return Outcome(done.returncode, done.stdout)
+
+    def up(self, *words: str) -> Outcome:
+        """Run `pulumi up`, which must succeed."""
+        outcome = self.pulumi("up", "--yes", "--skip-preview", "--diff", *words)
+        assert outcome.code == 0, outcome.text
+        return outcome
+
+    def failing_up(self) -> str:
+        """Run `pulumi up`, which must fail; return what it says."""
+        outcome = self.pulumi("up", "--yes", "--skip-preview")
+        assert outcome.code != 0, outcome.text
+        return outcome.text
+
+    def expect_no_changes(self) -> None:
+        """Fail with the diff if a preview finds anything to do."""
+        outcome = self.pulumi("preview", "--diff", "--expect-no-changes")
+        assert outcome.code == 0, outcome.text
+
+    def interrupted_up(self, after: str) -> None:
+        """Start `pulumi up`, and interrupt it as Ctrl-C does once its output names `after`."""
+        process = subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "--stack", self.name, "--color", "never"],
+            cwd=self.project, env={**os.environ, **self.env}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout
+        for line in process.stdout:
+            if after in line:
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        process.communicate(timeout=300)
+
+    def set(self, path: str, value: str, *, secret: bool = False) -> None:
+        """Set a setting."""
+        words = ["config", "set", "--path", f"{stack.PROJECT}:{path}"]
+        outcome = self.pulumi(*words, "--secret", stdin=value) if secret else self.pulumi(*words, value)
+        assert outcome.code == 0, outcome.text
+
+    def unset(self, path: str) -> None:
+        """Remove a setting."""
+        outcome = self.pulumi("config", "rm", "--path", f"{stack.PROJECT}:{path}")
+        assert outcome.code == 0, outcome.text
+
+    def setting(self, key: str) -> str:
+        """Return a setting, laid open."""
+        return str(json.loads(self.pulumi("config", "get", "--json", f"{stack.PROJECT}:{key}").text)["value"])
+
+    def inspect(self, part: str) -> dict[str, Any]:
+        """Return what Docker knows of the container of `part`."""
+        shown = subprocess.run(
+            ["docker", "inspect", f"{self.prefix}-{part}"], text=True, stdout=subprocess.PIPE, check=True
+        )
+        return dict(json.loads(shown.stdout)[0])
+
+    def container_ids(self) -> dict[str, str]:
+        """Return part → container id."""
+        return {part: self.inspect(part)["Id"] for part in ("postgres", "kestra", "haproxy")}
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def estate(project: Path) -> Iterator[Estate]:
+    """Yield an estate that is prepared, not yet up; take everything apart afterwards."""
+    say(engine())
+    chosen = toolchain()
+    name = f"test{secrets.token_hex(3)}"
+    for part in PROJECT_FILES:
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, project / part)
+    (project / ".venv").symlink_to((ROOT / ".venv").resolve())
+
+    ports = {"httpPort": free_port(), "httpsPort": free_port()}
+    ssh_port = free_port()
+    document = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    document.pop("encryptionsalt", None)
+    settings = document["config"]
+    for line in chosen.chosen + images(
+        {part: settings[f"{stack.PROJECT}:{part}Image"] for part in ("postgres", "kestra", "haproxy")}
+    ):
+        say(line)
+    settings |= {f"{stack.PROJECT}:{key}": str(value) for key, value in ports.items()}
+    settings[f"{stack.PROJECT}:kestraNetworks"] = [f"carica-{name}-lab"]
+    settings[f"{stack.PROJECT}:deployHosts"][0]["adminPort"] = ssh_port
+    document["config"] = _without_secrets(settings)
+    (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))
+
+    env = {**chosen.environment, **stack.environment(), "PULUMI_STACK": name}
+    running = Estate(name, project, env, ssh_port)
+    outcome = running.pulumi("stack", "init")
+    assert outcome.code == 0, outcome.text
+    stack.set_secrets(name, keys.stack_secrets("localhost"), env, project)
+    host = f"carica-{name}-deploy-host"
+    deploy_host.start(host, f"carica-{name}-lab", ssh_port)
+    try:
+        yield running
+    finally:
+        running.pulumi("destroy", "--yes", "--skip-preview")
+        deploy_host.remove(host, f"carica-{name}-lab")
+
+
+def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    """Drop what a person's own `make up` has encrypted into Pulumi.dev.yaml."""
+    if isinstance(settings, dict):
+        return {
+            key: _without_secrets(value)
+            for key, value in settings.items()
+            if not (isinstance(value, dict) and "secure" in value)
+        }
+    if isinstance(settings, list):
+        return [_without_secrets(each) for each in settings]
+    return settings
+
+
+def eventually(check: Any, seconds: float = 30) -> Any:
+    """Return what `check` returns once it is true; fail with its last value after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not within {seconds:.0f} s; last: {found!r}"
+        time.sleep(0.2)

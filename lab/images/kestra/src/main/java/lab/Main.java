@@ -1,11 +1,15 @@
 package lab;
 
 import io.micronaut.context.ApplicationContext;
+import io.micronaut.context.env.PropertySource;
 import io.micronaut.runtime.server.EmbeddedServer;
+import java.io.IOException;
+import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,6 +32,7 @@ public class Main {
                     + (words.isEmpty() ? "(nothing)" : String.join(" ", words)));
             ApplicationContext context = ApplicationContext.builder()
                 .propertySources(Configuration.read(file).sources())
+                .propertySources(training ? freePorts() : PropertySource.of(Map.of()))
                 .banner(false)
                 .start();
             Runtime.getRuntime().addShutdownHook(new Thread(context::stop, "stop"));
@@ -43,6 +48,14 @@ public class Main {
             if (root instanceof Refusal) log.error("{}", root.getMessage());
             else log.error("cannot start: {}", root, e);
             System.exit(1);
+        }
+    }
+
+    /** Images are built on the network of the machine, where Kestra's own ports may be taken. */
+    private static PropertySource freePorts() throws IOException {
+        try (ServerSocket api = new ServerSocket(0); ServerSocket management = new ServerSocket(0); ServerSocket controller = new ServerSocket(0)) {
+            return PropertySource.of("training", Map.of("micronaut.server.port", api.getLocalPort(),
+                "endpoints.all.port", management.getLocalPort(), "kestra.controller.port", controller.getLocalPort()), 2000);
         }
     }
 

@@ -14,13 +14,10 @@ settings = load()
 desk = f"carica-{pulumi.get_stack()}"
 engine = docker.Provider("engine", host=settings.docker_host)
 on_engine = pulumi.ResourceOptions(provider=engine)
-
 postgres = Postgres(
     f"{desk}-postgres",
     PostgresArgs(
-        engine=settings.docker_host,
-        image=settings.postgres_image,
-        memory=settings.postgres_memory,
+        runtime=settings.runtime("postgres"),
         password=secret(settings.postgres_password),
         databases=[DatabaseArgs(name=each.name, password=secret(each.password)) for each in settings.databases],
         protect=settings.protect_data,
@@ -30,67 +27,53 @@ postgres = Postgres(
 kestra = Kestra(
     f"{desk}-kestra",
     KestraArgs(
-        engine=settings.docker_host,
-        image=settings.kestra_image,
-        memory=settings.kestra_memory,
+        runtime=settings.runtime("kestra"),
         url=settings.url,
         user=settings.kestra_user,
         password=secret(settings.kestra_password),
         encryption_key=secret(settings.encryption_key),
         termination_grace=settings.termination_grace,
-        database_host=postgres.host,
+        postgres=postgres,
         database_password=secret(settings.kestra_database.password),
-        data_network=postgres.network,
         more_networks=settings.kestra_networks,
         variables=settings.flow_variables,
         secrets={"GITHUB_TOKEN": secret(settings.github_token), "WEBHOOK_KEY": secret(settings.webhook_key)},
         ssh_key=secret(settings.kestra_ssh_key),
-        known_hosts=tuple(host.known_hosts_line for host in settings.deploy_hosts),
+        known_hosts=settings.known_hosts,
         protect=settings.protect_data,
-        database=postgres.container,
-        databases=postgres.databases,
     ),
     on_engine,
 )
 edge = HAProxy(
     f"{desk}-haproxy",
     HAProxyArgs(
-        engine=settings.docker_host,
-        image=settings.haproxy_image,
-        memory=settings.haproxy_memory,
+        runtime=settings.runtime("haproxy"),
         url=settings.url,
         bind_address=str(settings.bind_address),
         http_port=settings.http_port,
         https_port=settings.https_port,
         certificate=secret(settings.tls_certificate),
         webhook_secret=secret(settings.webhook_secret),
-        network=kestra.network,
-        kestra=kestra.address,
+        kestra=kestra,
     ),
     on_engine,
 )
+on_desk = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready])
 for flow in settings.flows:
     source = (FLOWS / f"{flow}.yaml").read_text()
-    after = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready])
-    Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=after)
-for host in settings.deploy_hosts:
+    Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk)
+for server in settings.deploy_hosts:
     DeployHost(
-        host.name,
+        server.name,
         DeployHostArgs(
-            address=host.admin_address or host.address,
-            port=host.admin_port or host.port,
-            admin_user=host.admin_user,
+            server=server,
             admin_key=secret(settings.admin_ssh_key),
-            host_key=host.host_key,
-            user=host.user,
-            public_key=settings.kestra_public_key,
-            repository=host.repository,
+            kestra_key=settings.kestra_public_key,
             branch=settings.default_branch,
         ),
     )
-
 pulumi.export("url", settings.url)
 pulumi.export("webhook_urls", secret(settings.webhook_key).apply(settings.webhook_urls))
 pulumi.export("kestra_user", settings.kestra_user)
-pulumi.export("deploy_hosts", {host.name: f"{host.user}@{host.address}:{host.port}" for host in settings.deploy_hosts})
+pulumi.export("deploy_hosts", {each.name: f"{each.user}@{each.address}:{each.port}" for each in settings.deploy_hosts})
 pulumi.export("images", {"postgres": postgres.image, "kestra": kestra.image, "haproxy": edge.image})

@@ -1,7 +1,21 @@
 """The rules every container on the desk obeys, in one place (DESIGN, rule 1; policies/ checks the same)."""
 
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_docker as docker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What a part runs on."""
+
+    engine: str
+    """The Docker engine, unix:///… or ssh://user@host."""
+    image: str
+    """Reference of the official image."""
+    memory: int
+    """Limit in MiB."""
 
 
 def data_volume(name: str, *, protect: bool, parent: pulumi.Resource) -> docker.Volume:

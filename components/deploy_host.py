@@ -7,6 +7,8 @@ from pathlib import Path
 import pulumi
 import pulumi_command as command
 
+from components.settings import Server
+
 SCRIPTS = Path(__file__).resolve().parent.parent / "deploy"
 UPDATE = "/usr/local/bin/carica-update"
 COMMAND_SECONDS = 900
@@ -17,22 +19,12 @@ COMMAND_SECONDS = 900
 class DeployHostArgs:
     """The server, how Pulumi gets in, and what is deployed there."""
 
-    address: str
-    """Where Pulumi reaches its SSH service."""
-    port: int
-    """The port there."""
-    admin_user: str
-    """The account Pulumi logs in as: root, as it makes accounts."""
+    server: Server
+    """Where it is, who logs in, its pinned key (without one pulumi-command trusts any server, pulumi-command#755)."""
     admin_key: pulumi.Input[str]
-    """That account's private key."""
-    host_key: str
-    """The server's public key: without it pulumi-command trusts any server (pulumi-command#755)."""
-    user: str
-    """The account deployments run as."""
-    public_key: str
+    """Private key of the account that Pulumi prepares the server as."""
+    kestra_key: str
     """Kestra's public key, let in for the deploy script and nothing else."""
-    repository: str
-    """Git URL of what is deployed."""
     branch: str
     """The branch that is deployed."""
 
@@ -40,18 +32,16 @@ class DeployHostArgs:
 class DeployHost(pulumi.ComponentResource):
     """A server that takes deployments from Kestra. Taking the stack apart leaves it as it is, serving."""
 
-    user: str
-    """The account deployments run as."""
-
     def __init__(self, name: str, args: DeployHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare what is on the server."""
         super().__init__("carica:deploy_host:DeployHost", name, None, opts)
+        server = args.server
         connection = command.remote.ConnectionArgs(
-            host=args.address,
-            port=args.port,
-            user=args.admin_user,
+            host=server.admin_address or server.address,
+            port=server.admin_port or server.port,
+            user=server.admin_user,
             private_key=args.admin_key,
-            host_key=args.host_key,
+            host_key=server.host_key,
             dial_error_limit=10,
             per_dial_timeout=15,
         )
@@ -74,16 +64,15 @@ class DeployHost(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=after),
             )
 
-        words = shlex.join([args.user, args.repository, args.branch, args.public_key])
+        words = shlex.join([server.user, server.repository, args.branch, args.kestra_key])
         account = run("account", f"sh -s -- {words}", (SCRIPTS / "prepare.sh").read_text())
         script = run("script", f"install -m 0755 /dev/stdin {UPDATE}", (SCRIPTS / "update.sh").read_text())
         # Another repository or branch is another first deployment.
         run(
             "checkout",
-            f"runuser -u {args.user} -- {UPDATE} current",
+            f"runuser -u {server.user} -- {UPDATE} current",
             after=[account, script],
-            triggers=[args.repository, args.branch],
+            triggers=[server.repository, args.branch],
         )
 
-        self.user = args.user
-        self.register_outputs({"user": self.user})
+        self.register_outputs({})

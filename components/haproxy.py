@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_docker as docker
 
-from components.container import service
+from components.container import Runtime, service
 from components.job import Job, JobArgs
+from components.kestra import Kestra
 from components.templating import render
 
 USER = "haproxy"
@@ -34,12 +35,8 @@ find {CONFIGURATION}/tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
 class HAProxyArgs:
     """What the edge is given."""
 
-    engine: str
-    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
-    image: str
-    """Reference of HAProxy's official Alpine image, 3.4 or later (large buffers for signed bodies)."""
-    memory: int
-    """Limit in MiB; eight webhook bodies of 25 MiB are held at once at most."""
+    runtime: Runtime
+    """Engine, image of HAProxy 3.4 or later (large buffers for signed bodies), memory (8 bodies of 25 MiB at most)."""
     url: str
     """The address people open, without a path; its host name is the only one the edge answers to."""
     bind_address: str
@@ -52,10 +49,8 @@ class HAProxyArgs:
     """PEM: certificate chain, then its private key."""
     webhook_secret: pulumi.Input[str]
     """What GitHub signs deliveries with."""
-    network: pulumi.Input[str]
-    """The network Kestra serves on."""
-    kestra: pulumi.Input[str]
-    """host:port of Kestra on it."""
+    kestra: Kestra
+    """What is behind it."""
 
 
 class HAProxy(pulumi.ComponentResource):
@@ -71,7 +66,7 @@ class HAProxy(pulumi.ComponentResource):
         super().__init__("carica:haproxy:HAProxy", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
+        image = docker.RemoteImage(f"{name}-image", name=args.runtime.image, keep_locally=True, opts=child)
         volumes = {
             path: docker.Volume(f"{name}-{what}", name=f"{name}-{what}", opts=child).name
             for path, what in ((CONFIGURATION, "configuration"), (RUN, "run"))
@@ -79,7 +74,7 @@ class HAProxy(pulumi.ComponentResource):
         owned = Job(
             f"{name}-owner",
             JobArgs(
-                engine=args.engine,
+                engine=args.runtime.engine,
                 image_id=image.image_id,
                 # The image's directory is root's, and so is a volume there for as long as it is empty.
                 user="root",
@@ -96,7 +91,7 @@ class HAProxy(pulumi.ComponentResource):
         configured = Job(
             f"{name}-configuration",
             JobArgs(
-                engine=args.engine,
+                engine=args.runtime.engine,
                 image_id=image.image_id,
                 user=USER,
                 script=_INSTALL,
@@ -109,7 +104,7 @@ class HAProxy(pulumi.ComponentResource):
                         webhook_secret=args.webhook_secret,
                         domain=urlsplit(args.url).hostname,
                         url=args.url,
-                        kestra=args.kestra,
+                        kestra=args.kestra.address,
                     ),
                 },
                 environment={"CERTIFICATE": fingerprint},
@@ -124,7 +119,7 @@ class HAProxy(pulumi.ComponentResource):
                 user=USER,
                 # -W and -db as in the image's entrypoint; -S is the socket that reloads.
                 command=["haproxy", "-W", "-db", "-S", f"{RUN}/master.sock", "-f", f"{CONFIGURATION}/haproxy.cfg"],
-                networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.network)],
+                networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.kestra.network)],
                 ports=[
                     docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
                     for inside, outside in ((8080, args.http_port), (8443, args.https_port))
@@ -133,7 +128,7 @@ class HAProxy(pulumi.ComponentResource):
                     docker.ContainerVolumeArgs(volume_name=volume, container_path=path)
                     for path, volume in volumes.items()
                 ],
-                memory=args.memory,
+                memory=args.runtime.memory,
                 read_only=True,
                 ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=8192, hard=8192)],
             ),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.container import data_volume, service
+from components.container import Runtime, data_volume, service
 from components.job import Job, JobArgs
+from components.postgres import Postgres
 from components.templating import render
 
 USER = "kestra"
@@ -30,12 +31,8 @@ _SSH_CONFIG = f"""Host *
 class KestraArgs:
     """What the server is given."""
 
-    engine: str
-    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
-    image: str
-    """Reference of Kestra's official image, version 2."""
-    memory: int
-    """Limit in MiB; the heap takes 60 % of it."""
+    runtime: Runtime
+    """Engine, Kestra 2's image, and memory, 60 % of which the heap takes."""
     url: str
     """The address people open, without a path."""
     user: str
@@ -46,12 +43,10 @@ class KestraArgs:
     """32 bytes in base64; encrypts outputs and inputs of type SECRET."""
     termination_grace: int
     """Seconds that running tasks get to end when the server stops."""
-    database_host: str
-    """PostgreSQL's name on `data_network`; database and role are `kestra`."""
+    postgres: Postgres
+    """The server with the database `kestra` and the role of that name. Whenever it is replaced, Kestra stops first."""
     database_password: pulumi.Input[str]
     """The role's password."""
-    data_network: pulumi.Input[str]
-    """The internal network PostgreSQL is on."""
     more_networks: tuple[str, ...]
     """Networks of other containers that flows reach, such as a deploy host on this engine."""
     variables: Mapping[str, pulumi.Input[str]]
@@ -64,10 +59,6 @@ class KestraArgs:
     """The deploy hosts' keys, lines as in OpenSSH's known_hosts."""
     protect: bool
     """Refuse to delete the storage volume, and leave it behind when the stack is taken apart."""
-    database: pulumi.Resource
-    """The database server: whenever it is replaced, Kestra is stopped first and starts again after it."""
-    databases: pulumi.Resource
-    """The databases and roles in it, as declared."""
 
 
 class Kestra(pulumi.ComponentResource):
@@ -89,11 +80,11 @@ class Kestra(pulumi.ComponentResource):
 
         network = docker.Network(f"{name}-web", name=f"{name}-web", opts=child)
         storage = data_volume(f"{name}-storage", protect=args.protect, parent=self)
-        image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
+        image = docker.RemoteImage(f"{name}-image", name=args.runtime.image, keep_locally=True, opts=child)
         owned = Job(
             f"{name}-storage-owner",
             JobArgs(
-                engine=args.engine,
+                engine=args.runtime.engine,
                 image_id=image.image_id,
                 # The image has no such directory, so a new volume there is root's, and Kestra is not root.
                 user="root",
@@ -105,7 +96,7 @@ class Kestra(pulumi.ComponentResource):
         )
         configuration = render(
             "kestra.yml.j2",
-            database_host=args.database_host,
+            database_host=args.postgres.host,
             database_password=args.database_password,
             url=args.url,
             storage=STORAGE,
@@ -121,7 +112,7 @@ class Kestra(pulumi.ComponentResource):
                 user=USER,
                 command=["server", "standalone"],
                 envs=[
-                    f"JAVA_OPTS=-Xmx{args.memory * 6 // 10}m",
+                    f"JAVA_OPTS=-Xmx{args.runtime.memory * 6 // 10}m",
                     *(pulumi.Output.concat(f"ENV_{key.upper()}=", value) for key, value in args.variables.items()),
                     *(_secret(key, value) for key, value in args.secrets.items()),
                 ],
@@ -133,11 +124,11 @@ class Kestra(pulumi.ComponentResource):
                 ],
                 networks_advanced=[
                     docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=[self.address.partition(":")[0]]),
-                    docker.ContainerNetworksAdvancedArgs(name=args.data_network),
+                    docker.ContainerNetworksAdvancedArgs(name=args.postgres.network),
                     *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.more_networks),
                 ],
                 volumes=[docker.ContainerVolumeArgs(volume_name=storage.name, container_path=STORAGE)],
-                memory=args.memory,
+                memory=args.runtime.memory,
             ),
             # 8081 is Kestra's management port: health says 503 when the database is gone. It is never published.
             healthcheck=docker.ContainerHealthcheckArgs(
@@ -150,7 +141,9 @@ class Kestra(pulumi.ComponentResource):
             wait_seconds=START_SECONDS,
             stop_seconds=args.termination_grace + KILL_SECONDS,
             # A database that restarts under a running Kestra leaves executions stuck (kestra#8356, #14059).
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[owned, args.databases], replace_with=[args.database]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[owned, args.postgres.databases], replace_with=[args.postgres.container]
+            ),
         )
 
         self.network = network.name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.container import data_volume, service
+from components.container import Runtime, data_volume, service
 from components.job import Job, JobArgs
 from components.templating import render
 
@@ -30,12 +30,8 @@ class DatabaseArgs:
 class PostgresArgs:
     """What the server is given."""
 
-    engine: str
-    """The Docker engine that jobs run on, unix:///… or ssh://user@host."""
-    image: str
-    """Reference of PostgreSQL's official image, version 17."""
-    memory: int
-    """Limit in MiB; the server's buffers follow it."""
+    runtime: Runtime
+    """Engine, PostgreSQL 17's image, and memory, which the server's buffers follow."""
     password: pulumi.Input[str]
     """The superuser's password. Nothing on the desk logs in with it."""
     databases: Sequence[DatabaseArgs]
@@ -66,14 +62,14 @@ class Postgres(pulumi.ComponentResource):
         network = docker.Network(f"{name}-data", name=f"{name}-data", internal=True, opts=child)
         data = data_volume(f"{name}-data", protect=args.protect, parent=self)
         sockets = docker.Volume(f"{name}-sockets", name=f"{name}-sockets", opts=child)
-        image = docker.RemoteImage(f"{name}-image", name=args.image, keep_locally=True, opts=child)
+        image = docker.RemoteImage(f"{name}-image", name=args.runtime.image, keep_locally=True, opts=child)
 
         self.container = service(
             name,
             docker.ContainerArgs(
                 image=image.image_id,
                 user=USER,
-                command=["postgres", *_tuning(args.memory)],
+                command=["postgres", *_tuning(args.runtime.memory)],
                 # Passwords are SCRAM over the network; the socket takes the system's word for who is calling.
                 envs=[
                     pulumi.Output.concat("POSTGRES_PASSWORD=", args.password),
@@ -84,8 +80,8 @@ class Postgres(pulumi.ComponentResource):
                     docker.ContainerVolumeArgs(volume_name=data.name, container_path="/var/lib/postgresql/data"),
                     docker.ContainerVolumeArgs(volume_name=sockets.name, container_path=SOCKETS),
                 ],
-                memory=args.memory,
-                shm_size=args.memory // 4,  # MiB; parallel queries share memory through /dev/shm
+                memory=args.runtime.memory,
+                shm_size=args.runtime.memory // 4,  # MiB; parallel queries share memory through /dev/shm
                 read_only=True,
                 tmpfs={"/tmp": "size=64m"},  # noqa: S108 (inside the container)
             ),
@@ -104,7 +100,7 @@ class Postgres(pulumi.ComponentResource):
         self.databases = Job(
             f"{name}-databases",
             JobArgs(
-                engine=args.engine,
+                engine=args.runtime.engine,
                 image_id=image.image_id,
                 user=USER,
                 script="psql -X -q -v ON_ERROR_STOP=1 -f /databases.sql",

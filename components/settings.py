@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, cast, get_origin
+from typing import Annotated, Any, Literal, cast, get_origin
 
 import pulumi
 import pulumi.runtime.config
@@ -30,6 +30,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
+
+from components.container import Runtime
 
 PROJECT = "carica-kestra"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
@@ -189,7 +191,7 @@ class Database(_Model):
         return name
 
 
-class DeployHost(_Model):
+class Server(_Model):
     """A server that deployments go to."""
 
     name: Annotated[str, _matching(r"[a-z][a-z0-9-]{0,30}", "is not a name (a-z, 0-9, -)")]
@@ -263,9 +265,23 @@ class Settings(_Model):
     image_workflow: str
     default_branch: Branch = "main"
 
-    deploy_hosts: tuple[DeployHost, ...]
+    deploy_hosts: tuple[Server, ...]
     admin_ssh_key: SshPrivateKey
     kestra_ssh_key: SshPrivateKey
+
+    def runtime(self, part: Literal["postgres", "kestra", "haproxy"]) -> Runtime:
+        """Return what `part` runs on."""
+        image, memory = {
+            "postgres": (self.postgres_image, self.postgres_memory),
+            "kestra": (self.kestra_image, self.kestra_memory),
+            "haproxy": (self.haproxy_image, self.haproxy_memory),
+        }[part]
+        return Runtime(engine=self.docker_host, image=image, memory=memory)
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """The deploy hosts' pinned keys, as in OpenSSH's known_hosts."""
+        return tuple(server.known_hosts_line for server in self.deploy_hosts)
 
     @property
     def kestra_database(self) -> Database:
@@ -323,7 +339,7 @@ class Settings(_Model):
 
     @field_validator("deploy_hosts")
     @classmethod
-    def _one_deploy_host(cls, hosts: tuple[DeployHost, ...]) -> tuple[DeployHost, ...]:
+    def _one_deploy_host(cls, hosts: tuple[Server, ...]) -> tuple[Server, ...]:
         if len(hosts) != 1:
             raise ValueError(f"names {len(hosts)} servers: the flows deploy to exactly one")
         return hosts

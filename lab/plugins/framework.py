@@ -110,7 +110,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(self, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        # The engine's way to end a plugin. An interrupt at the terminal does not come here: plugins are a process group.
+        # The engine's way to end a plugin. A terminal's interrupt does not come here: plugins have their own group.
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, lambda *_: server.stop(None))
         print(port, flush=True)

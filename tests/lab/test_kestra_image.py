@@ -406,11 +406,11 @@ def test_webhooks_answer_as_kestra_does_and_queue(desk: Desk) -> None:
     found = desk.client.executions.search_executions(
         "main", filters=[{"field": "flowId", "operation": "EQUALS", "value": "hook"}]
     )
-    assert found["total"] == 4
+    assert found["total"] == 3
     plain = httpx.get(
         f"{desk.url}/api/v1/main/executions/search", params={"namespace": NS, "flowId": "hook"}, auth=(USER, PASSWORD)
     )
-    assert plain.json()["total"] == 4
+    assert plain.json()["total"] == 3
 
 
 def test_ssh_pins_the_host_key(desk: Desk) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import docker
 import requests
 from docker import APIClient
 from docker.errors import APIError, DockerException

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import org.yaml.snakeyaml.error.MarkedYAMLException;
 
 /**
  * The official configuration file, checked and turned into what the engine gets.
@@ -62,7 +63,11 @@ class Configuration {
         } catch (IOException e) {
             throw new Refusal("cannot read the configuration file " + file + ": " + e);
         } catch (RuntimeException e) {
-            throw new Refusal("the configuration file " + file + " is not valid YAML: " + e.getMessage());
+            // The parser's message quotes the file, secrets and all.
+            Throwable cause = e;
+            while (cause.getCause() != null) cause = cause.getCause();
+            throw new Refusal("the configuration file " + file + " is not valid YAML"
+                + (cause instanceof MarkedYAMLException marked ? ", line " + (marked.getProblemMark().getLine() + 1) : ""));
         }
         Configuration configuration = new Configuration(properties);
         List<String> problems = configuration.problems();

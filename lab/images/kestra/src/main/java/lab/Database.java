@@ -44,7 +44,7 @@ class Database implements HealthIndicator {
         this.url = url;
         this.flows = flows;
         login.putAll(Map.of("user", user, "password", password, "ApplicationName", "kestra",
-            "connectTimeout", "10", "loginTimeout", "10", "socketTimeout", "10"));
+            "connectTimeout", "5", "loginTimeout", "5", "socketTimeout", "5"));
     }
 
     /** Waits for a database that is not there yet; a refused login is final, as it is for the official server. */

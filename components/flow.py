@@ -83,7 +83,8 @@ class Kestra:
         import httpx
 
         try:
-            answer = self._client.request(method, path, content=body, headers={"Content-Type": "application/x-yaml"})
+            headers = {} if body is None else {"Content-Type": "application/x-yaml"}
+            answer = self._client.request(method, path, content=body, headers=headers)
         except httpx.TransportError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise FlowError(

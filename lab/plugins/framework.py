@@ -7,6 +7,7 @@ which is how the real plugins have the next `up` replace a container that never 
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
@@ -26,8 +27,16 @@ from pulumi.runtime.proto import (
 Properties = dict[str, Any]
 FAILED = "__failed"
 """Marks, in a resource's state, one that was made and failed: it is replaced whatever else has changed."""
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the protocol writes, in a preview, a value that only the real run will tell."""
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The key by which the protocol tells an asset from a plain object."""
 MESSAGE_BYTES = 400 * 1024 * 1024
 """What Pulumi's own plugins allow."""
+
+
+cancelled = threading.Event()
+"""Set once the engine wants this plugin to stop: what waits for long gives up then."""
 
 
 class Failed(Exception):
@@ -44,6 +53,29 @@ class MadeButFailed(Exception):
         self.outputs = outputs
 
 
+class Screen:
+    """Where an operation shows lines while it runs: called with a line, or told to warn."""
+
+    def __init__(self, engine: engine_pb2_grpc.EngineStub | None, urn: str) -> None:
+        """Show them beside the resource `urn`; without an engine nowhere."""
+        self._engine = engine
+        self._urn = urn
+
+    def __call__(self, line: str) -> None:
+        """Show progress, which goes when the resource is done, as with the real plugins."""
+        self._log(line, engine_pb2.INFO, passing=True)
+
+    def warn(self, line: str) -> None:
+        """Show a warning, which stays."""
+        self._log(line, engine_pb2.WARNING, passing=False)
+
+    def _log(self, line: str, severity: engine_pb2.LogSeverity.ValueType, *, passing: bool) -> None:
+        if self._engine:
+            # The protocol's text is UTF-8 without NUL; what commands print may be anything.
+            text = line.replace("\0", "")
+            self._engine.Log(engine_pb2.LogRequest(severity=severity, message=text, urn=self._urn, ephemeral=passing))
+
+
 @dataclass(frozen=True)
 class Kind:
     """A resource type: what it takes, and what is done with it."""
@@ -54,16 +86,18 @@ class Kind:
     """What replaces the resource when it changes; the rest updates it."""
     delete_first: bool
     """Whether a replaced resource is deleted before the new one is created."""
-    create: Callable[[Properties, Callable[[str], None]], tuple[str, Properties]]
+    create: Callable[[Properties, Screen], tuple[str, Properties]]
     """Inputs and a way to show a line → id and outputs."""
     read: Callable[[str, Properties], Properties | None]
     """Id and old outputs → outputs, or None when it is gone."""
-    update: Callable[[str, Properties, Properties, Callable[[str], None]], Properties]
+    update: Callable[[str, Properties, Properties, Screen], Properties]
     """Id, old outputs, new inputs, a way to show a line → outputs."""
     delete: Callable[[str, Properties], None]
     """Id and outputs."""
     check: Callable[[Properties], Mapping[str, str]] = lambda _: {}
     """Inputs → property and fault, for combinations that are refused."""
+    made_anew: frozenset[str] = frozenset()
+    """Outputs that every create and update makes anew: a preview cannot know them."""
 
 
 def _plain(message: struct_pb2.Struct) -> Properties:
@@ -78,6 +112,13 @@ def _whole(value: Any) -> Any:
         return {key: _whole(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_whole(each) for each in value]
+    return value
+
+
+def _comparable(value: Any) -> Any:
+    """An asset is what it holds, wherever its file lies."""
+    if isinstance(value, dict) and SIGNATURE in value:
+        return value.get("hash", value)
     return value
 
 
@@ -110,9 +151,14 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(self, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
+
         # The engine's way to end a plugin. A terminal's interrupt does not come here: plugins have their own group.
+        def end(*_: object) -> None:
+            cancelled.set()
+            server.stop(None)
+
         for ending in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ending, lambda *_: server.stop(None))
+            signal.signal(ending, end)
         print(port, flush=True)
         server.wait_for_termination()
 
@@ -131,7 +177,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Let what is under way finish: every operation is bounded."""
+        """Give up what waits; an operation that is bounded finishes."""
+        cancelled.set()
         return empty_pb2.Empty()
 
     def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -170,7 +217,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         """Tell what changed, and whether that replaces the resource."""
         kind = self._kind(request.urn, context)
         # Inputs, as some outputs are not what was asked for; a refresh that found a difference stands in the outputs.
-        olds, news, state = _plain(request.old_inputs), _plain(request.news), _plain(request.olds)
+        olds, news, state = (
+            {key: _comparable(value) for key, value in _plain(each).items()}
+            for each in (request.old_inputs, request.news, request.olds)
+        )
         changed = sorted(
             key
             for key in (olds.keys() | news.keys()) & kind.properties
@@ -186,11 +236,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Create a resource."""
-        inputs = _plain(request.properties)
+        inputs, kind = _plain(request.properties), self._kind(request.urn, context)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=request.properties)
+            return provider_pb2.CreateResponse(properties=_struct(inputs | dict.fromkeys(kind.made_anew, UNKNOWN)))
         with self._reporting(context):
-            id_, outputs = self._kind(request.urn, context).create(inputs, self._shower(request.urn))
+            id_, outputs = kind.create(inputs, Screen(self._engine, request.urn))
         return provider_pb2.CreateResponse(id=id_, properties=_struct(outputs))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -203,13 +253,12 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Change a resource in place."""
-        news = _plain(request.news)
+        olds, news, kind = _plain(request.olds), _plain(request.news), self._kind(request.urn, context)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=_struct({**_plain(request.olds), **news}))
+            expected = {**olds, **news, **dict.fromkeys(kind.made_anew, UNKNOWN)}
+            return provider_pb2.UpdateResponse(properties=_struct(expected))
         with self._reporting(context):
-            outputs = self._kind(request.urn, context).update(
-                request.id, _plain(request.olds), news, self._shower(request.urn)
-            )
+            outputs = kind.update(request.id, olds, news, Screen(self._engine, request.urn))
         return provider_pb2.UpdateResponse(properties=_struct(outputs))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -225,13 +274,6 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if token not in self._kinds:
             self._abort(context, f"the lab's stand-in of {self._name} has no {token}; install the official plugin")
         return self._kinds[token]
-
-    def _shower(self, urn: str) -> Callable[[str], None]:
-        def show(line: str) -> None:
-            if self._engine:
-                self._engine.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line, urn=urn))
-
-        return show
 
     def _reporting(self, context: grpc.ServicerContext) -> "_Reporting":
         return _Reporting(self, context)

@@ -272,6 +272,7 @@ def test_the_management_port(desk: Desk) -> None:
         assert httpx.get(base + path).json() == {"status": "UP"}
     assert "kestra_" in httpx.get(f"{base}/prometheus").text or "executor" in httpx.get(f"{base}/prometheus").text
     assert httpx.get(f"{desk.url}/health").status_code == 404
+    assert httpx.patch(f"{desk.url}/api/v1/main/flows/a/b", auth=(USER, PASSWORD)).status_code == 405
     assert httpx.get(f"{desk.url}/ping").text == "pong"
 
 

@@ -2,11 +2,15 @@ package lab;
 
 import io.kestra.core.exceptions.ConflictException;
 import io.kestra.core.exceptions.NotFoundException;
+import io.micronaut.core.convert.exceptions.ConversionErrorException;
 import io.micronaut.http.HttpRequest;
 import io.micronaut.http.HttpResponse;
 import io.micronaut.http.HttpStatus;
 import io.micronaut.http.annotation.Controller;
 import io.micronaut.http.annotation.Error;
+import io.micronaut.http.exceptions.ContentLengthExceededException;
+import io.micronaut.http.exceptions.HttpStatusException;
+import io.micronaut.web.router.exceptions.UnsatisfiedRouteException;
 import jakarta.validation.ConstraintViolationException;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +36,21 @@ class Errors {
     }
 
     @Error(global = true)
+    HttpResponse<?> unreadable(HttpRequest<?> request, ConversionErrorException e) {
+        return answer(request, HttpStatus.UNPROCESSABLE_ENTITY, e.getMessage(), List.of());
+    }
+
+    @Error(global = true)
+    HttpResponse<?> incomplete(HttpRequest<?> request, UnsatisfiedRouteException e) {
+        return answer(request, HttpStatus.BAD_REQUEST, "Bad Request: " + e.getMessage(), List.of());
+    }
+
+    @Error(global = true)
+    HttpResponse<?> tooLarge(HttpRequest<?> request, ContentLengthExceededException e) {
+        return answer(request, HttpStatus.REQUEST_ENTITY_TOO_LARGE, e.getMessage(), List.of());
+    }
+
+    @Error(global = true)
     HttpResponse<?> conflict(HttpRequest<?> request, ConflictException e) {
         return answer(request, HttpStatus.CONFLICT, e.getMessage(), List.of());
     }
@@ -50,6 +69,11 @@ class Errors {
     HttpResponse<?> unknown(HttpRequest<?> request) {
         String message = "Not Found: the lab's Kestra has no " + request.getMethod() + " " + request.getPath();
         return answer(request, HttpStatus.NOT_FOUND, message, List.of());
+    }
+
+    @Error(global = true)
+    HttpResponse<?> refused(HttpRequest<?> request, HttpStatusException e) {
+        return answer(request, e.getStatus(), e.getMessage(), List.of());
     }
 
     @Error(global = true)

@@ -1,0 +1,80 @@
+"""Jobs on the real engine: success, failure with its output, and nothing left behind."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from components.job import JobError, JobProvider
+from lab.deploy_host import IMAGE
+from lab.engine import engine
+from lab.image_builder import images
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine() -> None:
+    engine()
+    images({})
+
+
+@pytest.fixture
+def volume() -> Any:
+    name = "carica-test-job"
+    subprocess.run(["docker", "volume", "create", name], check=True, stdout=subprocess.DEVNULL)
+    yield name
+    subprocess.run(["docker", "volume", "rm", name], check=True, stdout=subprocess.DEVNULL)
+
+
+def properties(volume: str, script: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "name": "a-job", "engine": "unix:///var/run/docker.sock", "image": IMAGE, "user": "root", "script": script,
+        "volumes": {"/data": volume}, "files": {}, "environment": {}, "capabilities": [],
+    } | changed  # fmt: skip
+
+
+def test_a_job_works_on_its_volume_with_its_files_and_environment(volume: str) -> None:
+    provider = JobProvider()
+    made = provider.create(
+        properties(
+            volume, 'cat /given/secret > /data/seen; echo "$WORD" >> /data/seen',
+            files={"/given/secret": "a secret"}, environment={"WORD": "and a word"},
+        )
+    )  # fmt: skip
+    assert made.id == "a-job"
+    with pytest.raises(JobError, match="a secretand a word"):
+        provider.create(properties(volume, "cat /data/seen; exit 1"))
+
+
+def test_a_failed_job_says_what_it_printed_and_with_which_code(volume: str) -> None:
+    with pytest.raises(JobError, match=r"a-job ended with exit code 7; the next up tries again\.\nout\nerr"):
+        JobProvider().create(properties(volume, "echo out; echo err >&2; exit 7"))
+
+
+def test_a_job_stops_at_the_first_command_that_fails(volume: str) -> None:
+    with pytest.raises(JobError) as failed:
+        JobProvider().create(properties(volume, "false\necho not reached"))
+    assert "not reached" not in str(failed.value)
+
+
+def test_a_job_has_no_network_and_no_capability(volume: str) -> None:
+    with pytest.raises(JobError) as failed:
+        JobProvider().create(properties(volume, "cat /proc/net/dev; grep CapEff /proc/self/status; exit 1"))
+    assert "eth0" not in str(failed.value)
+    assert "CapEff:\t0000000000000000" in str(failed.value)
+
+
+def test_a_change_runs_a_job_again_and_nothing_else_does(volume: str) -> None:
+    olds, provider = properties(volume, "true"), JobProvider()
+    assert provider.diff("a-job", olds, dict(olds)).changes is False
+    for key, value in (("script", "false"), ("environment", {"A": "1"}), ("files", {"/x": "y"}), ("image", "other")):
+        assert provider.diff("a-job", olds, {**olds, key: value}).changes is True
+
+
+def test_no_container_is_left_behind() -> None:
+    shown = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", "label=carica.job=a-job"],
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    assert shown == ""

@@ -1,6 +1,7 @@
 """Flow: one Kestra flow kept equal to its file, over Kestra's REST API."""
 
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
     import httpx
 
 WAIT_SECONDS = 180
-"""How long the edge and Kestra may take to answer, as after a restart."""
+"""How long the edge and Kestra may take to answer a change, as after a restart."""
+READ_SECONDS = 20
+"""How long they may take to answer a refresh, which is there to notice that they are gone."""
 
 
 class FlowError(Exception):
     """Kestra did not take, give or delete a flow; says which, and what Kestra said."""
+
+
+class Unreachable(FlowError):
+    """Kestra did not answer in time; says how long it was waited for, and for what."""
 
 
 class _Unavailable(Exception):
@@ -35,14 +42,18 @@ class _Unavailable(Exception):
 class Kestra:
     """Kestra's flow API. httpx rather than kestrapy: that client has no public way to trust a private CA."""
 
-    def __init__(self, url: str, ca: str | None, user: str, password: str) -> None:
-        """Log in as `user` at `url`; `ca` is the PEM text of a private CA to trust besides the system's."""
+    def __init__(self, url: str, ca: str | None, user: str, password: str, patience: float = WAIT_SECONDS) -> None:
+        """Log in as `user` at `url`, and wait `patience` seconds for an answer.
+
+        `ca` is the PEM text of a private CA to trust besides the system's.
+        """
         import httpx
 
         context = ssl.create_default_context()
         if ca:
             context.load_verify_locations(cadata=ca)
         self._url = url
+        self._patience = patience
         self._client = httpx.Client(
             base_url=f"{url}/api/v1/main", auth=(user, password), verify=context, timeout=30, trust_env=False
         )
@@ -65,19 +76,19 @@ class Kestra:
         self._call("DELETE", f"/flows/{flow}")
 
     def _call(self, method: str, path: str, body: str | None = None) -> "httpx.Response":
-        """Call, again and again for WAIT_SECONDS while Kestra starts; raises FlowError for all but 2xx, 404, 422."""
+        """Call, again and again while Kestra starts; raises FlowError for all answers but 2xx, 404 and 422."""
         import tenacity
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Unavailable),
             wait=tenacity.wait_exponential(multiplier=0.2, max=5),
-            stop=tenacity.stop_after_delay(WAIT_SECONDS),
+            stop=tenacity.stop_after_delay(self._patience),
         )
         try:
             return retrying(self._call_once, method, path, body)
         except tenacity.RetryError as error:
             last = error.last_attempt.exception()
-            raise FlowError(f"waited {WAIT_SECONDS} s for Kestra at {self._url}: {last}") from None
+            raise Unreachable(f"waited {self._patience:.0f} s for Kestra at {self._url}: {last}") from None
 
     def _call_once(self, method: str, path: str, body: str | None) -> "httpx.Response":
         import httpx
@@ -128,8 +139,8 @@ class FlowProvider(ResourceProvider):
         self._user = req.config.require("kestraUser")
         self._password = req.config.require("kestraPassword")
 
-    def _kestra(self, properties: dict[str, Any]) -> Kestra:
-        return Kestra(properties["url"], properties["ca"], self._user, self._password)
+    def _kestra(self, properties: dict[str, Any], patience: float = WAIT_SECONDS) -> Kestra:
+        return Kestra(properties["url"], properties["ca"], self._user, self._password, patience)
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse, before anything is changed, what is not even a flow's YAML; Kestra itself judges the rest."""
@@ -158,8 +169,15 @@ class FlowProvider(ResourceProvider):
         return UpdateResult(news)
 
     def read(self, id: str, props: dict[str, Any]) -> ReadResult:
-        """Return the flow as Kestra has it, so that an edit in its UI shows as a diff of the YAML."""
-        source = self._kestra(props).get(id)
+        """Return the flow as Kestra has it, so that an edit in its UI shows as a diff of the YAML.
+
+        With Kestra or the edge gone it is left as it was: the same refresh notices that, and the next up mends it.
+        """
+        try:
+            source = self._kestra(props, READ_SECONDS).get(id)
+        except Unreachable as error:
+            print(f"warning: flow {id} could not be looked at: {error}", file=sys.stderr)
+            return ReadResult(id, props)
         if source is None:
             return ReadResult("", {})
         if _same(source, props["source"]):

@@ -37,8 +37,11 @@ PROJECT = "carica-kestra"
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 
 
-class SettingsError(Exception):
-    """Everything that is wrong with the stack's settings, each with its key, the fault and the mending command."""
+class SettingsError(pulumi.RunError):
+    """Everything that is wrong with the stack's settings, each with its key, the fault and the mending command.
+
+    A RunError, which Pulumi shows without a traceback.
+    """
 
 
 # --- what a value must look like -------------------------------------------------------------------------------------

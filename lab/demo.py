@@ -37,9 +37,9 @@ def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_po
     task = execution["taskRunList"][-1]
     steps = [
         ("push sent", began),
-        ("execution created", _first(execution, "CREATED")),
+        ("execution created", first(execution, "CREATED")),
         ("accepted by the edge", accepted),
-        ("SSH started", _first(task, "RUNNING")),
+        ("SSH started", first(task, "RUNNING")),
         (f"script finished: {execution['state']['current']}", _last(task)),
     ]
     for what, when in sorted(steps, key=lambda step: step[1]):
@@ -55,7 +55,8 @@ def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_po
         raise LabError("a forged call was not refused")
 
 
-def _first(run_: dict[str, Any], state: str) -> datetime.datetime:
+def first(run_: dict[str, Any], state: str) -> datetime.datetime:
+    """Return when an execution or a task first was in `state`."""
     return next(_time(entry["date"]) for entry in run_["state"]["histories"] if entry["state"] == state)
 
 

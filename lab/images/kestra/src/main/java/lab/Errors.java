@@ -65,11 +65,8 @@ class Errors {
         return answer(request, HttpStatus.NOT_FOUND, "Not Found: " + e.getMessage(), List.of());
     }
 
-    @Error(global = true, status = HttpStatus.NOT_FOUND)
-    HttpResponse<?> unknown(HttpRequest<?> request) {
-        String message = "Not Found: the lab's Kestra has no " + request.getMethod() + " " + request.getPath();
-        return answer(request, HttpStatus.NOT_FOUND, message, List.of());
-    }
+    // No handler for the status 404: for an answer that was made while the body was still coming, Micronaut calls it for
+    // its own answer again, for ever.
 
     @Error(global = true)
     HttpResponse<?> refused(HttpRequest<?> request, HttpStatusException e) {

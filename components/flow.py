@@ -42,10 +42,10 @@ class _Unavailable(Exception):
 class Kestra:
     """Kestra's flow API. httpx rather than kestrapy: that client has no public way to trust a private CA."""
 
-    def __init__(self, url: str, ca: str | None, user: str, password: str, patience: float = WAIT_SECONDS) -> None:
+    def __init__(self, url: str, ca: str, user: str, password: str, patience: float = WAIT_SECONDS) -> None:
         """Log in as `user` at `url`, and wait `patience` seconds for an answer.
 
-        `ca` is the PEM text of a private CA to trust besides the system's.
+        `ca` is the PEM text of a private CA to trust besides the system's, or empty.
         """
         import httpx
 
@@ -196,10 +196,10 @@ class Flow(Resource, module="carica", name="Flow"):
     """The flow's YAML."""
 
     def __init__(
-        self, name: str, *, url: str, ca: str | None, source: str, opts: pulumi.ResourceOptions | None = None
+        self, name: str, *, url: str, ca: str, source: str, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare the flow in `source`, YAML text without secrets, for the Kestra behind the edge at `url`.
 
-        `ca` is the PEM text of the CA that signed the edge's certificate when the system does not know it.
+        `ca` is the PEM text of the CA that signed the edge's certificate, empty when the system knows it.
         """
         super().__init__(FlowProvider(), name, {"url": url, "ca": ca, "source": source}, opts)

@@ -236,7 +236,7 @@ class Settings(_Model):
         str, _matching(r"unix:///\S+|ssh://\S+|tcp://\S+", "must begin with unix://, ssh:// or tcp://")
     ] = "unix:///var/run/docker.sock"
     tls_certificate: Annotated[SecretStr, _secret(_certificate)]
-    tls_ca: str | None = None
+    tls_ca: str = ""
 
     postgres_image: Image
     postgres_memory: Annotated[int, Field(ge=128)] = 512
@@ -416,8 +416,9 @@ def _problem(path: str, fault: str, unknown: bool = False) -> str:
 def _plain_secrets(values: Mapping[str, Any], secret_keys: Collection[str]) -> list[str]:
     secret = {to_camel(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
     plain = sorted(key for key in values if key in secret and key not in secret_keys)
-    if "databases" in values and "databases" not in secret_keys:
-        plain.append("databases[0].password")
+    if "databases" not in secret_keys:
+        listed = json.loads(values.get("databases", "[]"))
+        plain += [f"databases[{number}].password" for number, each in enumerate(listed) if "password" in each]
     return [_problem(key, "is stored in plain text: make it a secret (and change it)") for key in plain]
 
 

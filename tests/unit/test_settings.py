@@ -1,12 +1,17 @@
 """Every rule of the settings: what is refused, in which words, and that all of it is said at once."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic.alias_generators import to_camel
 
-from components.settings import SettingsError, parse
+from components.settings import Settings, SettingsError, parse
 from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def problems(**changed: Any) -> str:
@@ -156,3 +161,29 @@ def test_webhook_urls_are_of_the_flows_that_a_webhook_starts() -> None:
     urls = parse(values(), SECRET_KEYS).webhook_urls("key")
     assert set(urls) == {"gh_push_deployment", "gh_workflow_completed", "sync_from_git"}
     assert urls["sync_from_git"] == "https://localhost:8443/api/v1/main/executions/webhook/prod/sync_from_git/key"
+
+
+def test_the_committed_production_stack_lacks_secrets_and_nothing_else() -> None:
+    document = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"]
+    given = {key.removeprefix("carica-kestra:"): value for key, value in document.items()}
+    text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+    with pytest.raises(SettingsError) as refused:
+        parse(text, set())
+    said = str(refused.value)
+    missing = SECRET_KEYS - {"databases"} | {"databases[0].password", "databases[1].password", "deployHosts[0].hostKey"}
+    assert f"have {len(missing)} problems" in said
+    assert all(f"carica-kestra:{key} is not set" in said for key in missing)
+
+
+def test_every_setting_is_described_to_pulumi_with_its_default() -> None:
+    described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    fields = {to_camel(name): field for name, field in Settings.model_fields.items()}
+    assert set(described) == set(fields)
+    for key, field in fields.items():
+        assert described[key]["description"]
+        assert described[key].get("secret", False) is (key in SECRET_KEYS)
+        if not field.is_required():
+            default = field.default
+            assert described[key]["default"] == (
+                default if isinstance(default, bool | int) else [] if default == () else str(default)
+            )

@@ -28,7 +28,9 @@ password: .venv ## show the login of Kestra's UI
 env: .venv ## print what plain pulumi commands need: eval "$$(make -s env)"
 	@$(LAB) env
 
-test: lint test-unit test-lab test-flows test-engine test-e2e ## everything; CI runs this
+# One session, so that one desk serves flows, e2e and engine; engine takes it apart at the end.
+test: lint ## everything; CI runs this
+	@$(PYTEST) tests/unit tests/lab tests/flows tests/e2e tests/engine
 
 test-unit: .venv ## rules of settings, components and flows, without an engine: seconds
 	@$(PYTEST) tests/unit

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import requests
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
-from lab.plugins.framework import Failed, Properties
+from lab.plugins.framework import Failed, Properties, cancelled
 
 CONNECT_SECONDS = 10
 CALL_SECONDS = 600
@@ -20,9 +19,6 @@ RELEASE_SECONDS = 30.0
 """How long a network or volume is waited for that something still holds, as in the real plugin."""
 ERRORS = (DockerException, requests.RequestException)
 """What a call to the engine raises; the second when the engine goes away."""
-
-interrupted = threading.Event()
-"""Set when Pulumi asks to stop: what waits then ends its wait."""
 
 _connection: APIClient | None = None
 
@@ -75,7 +71,7 @@ def until_released(remove: Callable[[], None], held: str) -> None:
         try:
             return remove()
         except APIError as error:
-            if held not in reason(error) or time.monotonic() > end or interrupted.wait(0.25):
+            if held not in reason(error) or time.monotonic() > end or cancelled.wait(0.25):
                 raise
 
 

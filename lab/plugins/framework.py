@@ -4,6 +4,7 @@ Not the SDK's own framework (pulumi.provider.experimental): that cannot report a
 which is how the real plugins have the next `up` replace a container that never got healthy.
 """
 
+import contextlib
 import json
 import signal
 import sys
@@ -23,17 +24,15 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
     status_pb2,
 )
+from pulumi.runtime.rpc import UNKNOWN
 
 Properties = dict[str, Any]
 FAILED = "__failed"
 """Marks, in a resource's state, one that was made and failed: it is replaced whatever else has changed."""
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the protocol writes, in a preview, a value that only the real run will tell."""
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which the protocol tells an asset from a plain object."""
 MESSAGE_BYTES = 400 * 1024 * 1024
 """What Pulumi's own plugins allow."""
-
 
 cancelled = threading.Event()
 """Set once the engine wants this plugin to stop: what waits for long gives up then."""
@@ -70,10 +69,11 @@ class Screen:
         self._log(line, engine_pb2.WARNING, passing=False)
 
     def _log(self, line: str, severity: engine_pb2.LogSeverity.ValueType, *, passing: bool) -> None:
-        if self._engine:
-            # The protocol's text is UTF-8 without NUL; what commands print may be anything.
-            text = line.replace("\0", "")
-            self._engine.Log(engine_pb2.LogRequest(severity=severity, message=text, urn=self._urn, ephemeral=passing))
+        request = engine_pb2.LogRequest(severity=severity, message=line, urn=self._urn, ephemeral=passing)
+        # An engine that is gone must not keep an operation from ending.
+        with contextlib.suppress(grpc.RpcError):
+            if self._engine:
+                self._engine.Log(request)
 
 
 @dataclass(frozen=True)

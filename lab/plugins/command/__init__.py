@@ -1,1 +1,1 @@
-"""Stand-in for pulumi-command 1.2.1: `remote.Command`, over real SSH."""
+"""Stand-in for pulumi-command 1.2.1: `local.Command`, and over real SSH `remote.Command` and `remote.CopyToRemote`."""

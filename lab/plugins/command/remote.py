@@ -1,165 +1,78 @@
-"""command.remote.Command, over real SSH."""
+"""command.remote.Command: a command over real SSH."""
 
-import base64
-import io
-import shlex
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
-from lab.plugins.framework import Failed, Kind, Properties
-
-CONNECTION = frozenset({"host", "port", "user", "privateKey", "hostKey", "dialErrorLimit", "perDialTimeout"})
-KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
-
-
-def check(inputs: Properties) -> dict[str, str]:
-    """Refuse connection properties that the stand-in does not implement."""
-    connection = inputs.get("connection", {})
-    unknown = sorted(set(connection) - CONNECTION) if isinstance(connection, dict) else []
-    if unknown:
-        return {"connection": f"the lab's stand-in of command does not implement {', '.join(unknown)}"}
-    return {}
+from lab.plugins.command import lifecycle
+from lab.plugins.command.connection import check, connected
+from lab.plugins.command.talk import Talk, talk
+from lab.plugins.framework import Failed, Properties, Screen
 
 
-def create(inputs: Properties, show: Callable[[str], None]) -> tuple[str, Properties]:
-    """Run `create`."""
-    return f"command-{time.time_ns():x}", _run(inputs, inputs.get("create"), show, previous=None)
-
-
-def update(id_: str, olds: Properties, news: Properties, show: Callable[[str], None]) -> Properties:
-    """Run `update`, or `create` again when there is none."""
-    return _run(news, news.get("update", news.get("create")), show, previous=olds)
-
-
-def read(id_: str, outputs: Properties) -> Properties:
-    """Return what was: like the real plugin, nothing is asked of the server."""
-    return outputs
-
-
-def delete(id_: str, outputs: Properties) -> None:
-    """Run `delete` if there is one."""
-    if "delete" in outputs:
-        _run(outputs, outputs["delete"], lambda _: None, previous=outputs)
-
-
-def _run(
-    given: Properties, command: str | None, show: Callable[[str], None], previous: Properties | None
-) -> Properties:
-    if command is None:
-        return {**given, "stdout": "", "stderr": ""}
-    client = _connect(given["connection"])
-    try:
-        channel = _transport(client).open_session()
-        environment = dict(given.get("environment", {}))
-        if previous and given.get("addPreviousOutputInEnv", True):
-            environment |= {f"PULUMI_COMMAND_{name.upper()}": previous[name] for name in ("stdout", "stderr")}
-        for name, value in environment.items():
-            channel.set_environment_variable(name, value)
-        channel.exec_command(command)
-        output = _converse(channel, given.get("stdin", ""), show)
-        code = channel.recv_exit_status()
-    except paramiko.SSHException as error:
-        raise Failed(f"{error}: running {shlex.quote(command)}") from None
-    finally:
-        client.close()
-    if code:
-        raise Failed(f'Process exited with status {code}: running "{command}":\n{output["stdout"]}{output["stderr"]}')
-    return {**given, **output}
-
-
-def _transport(client: paramiko.SSHClient) -> paramiko.Transport:
-    transport = client.get_transport()
-    if transport is None:
-        raise paramiko.SSHException("the connection is closed")
-    return transport
-
-
-def _connect(connection: Properties) -> paramiko.SSHClient:
-    """Connect, with the real plugin's number of tries; a server with another key than the pinned one is refused."""
-    host, port = connection["host"], connection.get("port", 22)
-    client = paramiko.SSHClient()
-    if pinned := connection.get("hostKey"):
-        kind, key = pinned.split()[:2]
-        name = host if port == 22 else f"[{host}]:{port}"
-        client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(key)))
-        client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    else:
-        # The real plugin trusts any server then (pulumi-command#755).
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())  # noqa: S507
-    limit, last = connection.get("dialErrorLimit", 10), ""
-    for attempt in range(1, limit + 1):
+def run(command: str, inputs: Properties, previous: Mapping[str, str], screen: Screen) -> tuple[Talk, str]:
+    """Run `command` on the server; a cancelled update leaves it there, without its connection."""
+    with connected(inputs["connection"], screen) as transport:
         try:
-            client.connect(
-                host,
-                port,
-                connection.get("user", "root"),
-                pkey=_key(connection.get("privateKey")),
-                timeout=connection.get("perDialTimeout", 15),
-                allow_agent=False,
-                look_for_keys=False,
+            channel = _session(transport, inputs.get("environment", {}), previous, screen)
+            channel.exec_command(command)
+            said = talk(
+                (channel.makefile_stdin("wb"), channel.makefile("rb"), channel.makefile_stderr("rb")),
+                inputs.get("stdin", ""),
+                inputs.get("logging", "stdoutAndStderr"),
+                screen,
+                transport.close,
             )
-            return client
-        except paramiko.AuthenticationException:
-            last = "ssh: handshake failed: ssh: unable to authenticate"
-        except paramiko.BadHostKeyException:
-            last = "ssh: handshake failed: ssh: host key mismatch"
-        except (OSError, paramiko.SSHException) as error:
-            last = f"dial tcp {host}:{port}: {error}"
-        time.sleep(min(0.1 * 2**attempt, 5))
-    raise Failed(f"after {limit} failed attempts: {last}")
+            code = channel.recv_exit_status()
+        except paramiko.SSHException as error:
+            raise Failed(f"ssh: {error}") from None
+    if code < 0:
+        return said, "wait: remote command exited without exit status or exit signal"
+    return said, f"Process exited with status {code}" if code else ""
 
 
-def _key(text: str | None) -> paramiko.PKey | None:
-    if text is None:
-        return None
-    for kind in KEYS:
-        try:
-            return kind.from_private_key(io.StringIO(text))
-        except paramiko.SSHException:
-            continue
-    raise Failed("the private key is in no format that the lab's stand-in reads")
+def _session(
+    transport: paramiko.Transport, environment: Mapping[str, str], previous: Mapping[str, str], screen: Screen
+) -> paramiko.Channel:
+    """Open a session with its variables; servers refuse most, and only the earlier output may be missing."""
+    wanted = {**environment, **previous}
+    while True:
+        channel = transport.open_session()
+        refused = next((name for name, value in wanted.items() if not _set_variable(channel, name, value)), None)
+        if refused is None:
+            return channel
+        screen.warn(
+            f"Unable to set '{refused}'. This only works if your SSH server is configured to accept these variables "
+            "via AcceptEnv. Alternatively, prefix the command itself with the variables: VAR=value command"
+        )
+        if refused in environment:
+            raise Failed(f'could not set environment variable "{refused}": ssh: setenv failed')
+        # The refusal closed the session.
+        del wanted[refused]
 
 
-def _converse(channel: Any, stdin: str, show: Callable[[str], None]) -> Properties:
-    """Write `stdin`, and return what comes back on both streams, shown line by line."""
-    output = {"stdout": "", "stderr": ""}
+def _set_variable(channel: Any, name: str, value: str) -> bool:
+    """Set a variable; return whether the server took it.
 
-    def write() -> None:
-        channel.sendall(stdin.encode())
-        channel.shutdown_write()
-
-    def collect(name: str, stream: Any) -> None:
-        lines = []
-        for line in stream:
-            lines.append(line)
-            show(line.rstrip("\n"))
-        output[name] = "".join(lines).removesuffix("\n")
-
-    threads = [
-        threading.Thread(target=write),
-        threading.Thread(target=collect, args=("stdout", channel.makefile("r"))),
-        threading.Thread(target=collect, args=("stderr", channel.makefile_stderr("r"))),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return output
+    Channel.set_environment_variable asks for no answer, so that a variable which the server ignores would go unseen;
+    this is how the library's other requests wait for theirs.
+    """
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("env")
+    message.add_boolean(True)
+    message.add_string(name)
+    message.add_string(value)
+    channel._event_pending()
+    channel.transport._send_user_message(message)
+    try:
+        channel._wait_for_event()
+    except paramiko.SSHException:
+        return False
+    return True
 
 
-KIND = Kind(
-    properties=frozenset(
-        {"connection", "create", "update", "delete", "stdin", "environment", "triggers", "addPreviousOutputInEnv"}
-    ),
-    replacing=frozenset({"triggers"}),
-    delete_first=False,
-    create=create,
-    read=read,
-    update=update,
-    delete=delete,
-    check=check,
-)
+KIND = lifecycle.command(run, frozenset({"connection"}), check)

@@ -75,9 +75,8 @@ def row(what: str, values: list[float], unit: str, beside: str = "") -> None:
     """Print median, 95th percentile and range."""
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    print(
-        f"| {what} | {statistics.median(ordered):.1f} {unit} | {p95:.1f} | {ordered[0]:.1f}–{ordered[-1]:.1f} | {beside} |"
-    )
+    middle = statistics.median(ordered)
+    print(f"| {what} | {middle:.1f} {unit} | {p95:.1f} | {ordered[0]:.1f}–{ordered[-1]:.1f} | {beside} |")
 
 
 def main() -> None:

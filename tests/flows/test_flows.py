@@ -196,18 +196,11 @@ def _span(task: dict[str, Any]) -> tuple[str, str]:
     return next(each["date"] for each in histories if each["state"] == "RUNNING"), histories[-1]["date"]
 
 
-@pytest.mark.parametrize("branch", ["main", "master", "kestra/edits", "x y", "../main", "-f", ""])
-def test_push_to_git_takes_no_branch_that_could_be_another(desk: Estate, branch: str) -> None:
-    """Every branch is `kestra/` and one plain word: `main` there is kestra/main."""
-    inputs = {"branch": (None, branch)}
+@pytest.mark.parametrize("branch", ["kestra/edits", "x y", "../main", "-f", "main:main", "a" * 62])
+def test_push_to_git_takes_one_plain_word_only(desk: Estate, branch: str) -> None:
     with desk.desk.api() as api:
-        answer = api.post("/executions/prod/push_to_git", files=inputs)
-    if branch in ("main", "master"):
-        assert answer.status_code == 200
-        ended = desk.desk.ended(answer.json()["id"], seconds=180)
-        assert f"kestra/{branch}" in " ".join(desk.desk.log(ended["id"])) or ended["state"]["current"] == "FAILED"
-    else:
-        assert answer.status_code == 422, answer.text
+        answer = api.post("/executions/prod/push_to_git", files={"branch": (None, branch)})
+    assert answer.status_code == 422, answer.text
 
 
 def test_push_to_git_can_name_no_branch_outside_kestra() -> None:

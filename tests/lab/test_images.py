@@ -149,7 +149,7 @@ def test_haproxy_serves_and_reloads_over_its_master_socket(
 
     file.write_text("this is no configuration")
     assert "Success=1" not in inside(name, *reload)
-    assert inside(name, *fetch) == "two"
+    assert eventually(lambda: inside(name, *fetch) == "two")
 
 
 def test_the_deploy_host_refuses_passwords_and_unknown_keys(start: Start, references: dict[str, str]) -> None:

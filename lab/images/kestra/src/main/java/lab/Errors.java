@@ -1,6 +1,7 @@
 package lab;
 
 import io.kestra.core.exceptions.ConflictException;
+import io.kestra.core.exceptions.InputOutputValidationException;
 import io.kestra.core.exceptions.NotFoundException;
 import io.micronaut.core.convert.exceptions.ConversionErrorException;
 import io.micronaut.http.HttpRequest;
@@ -33,6 +34,11 @@ class Errors {
     @Error(global = true)
     HttpResponse<?> illegal(HttpRequest<?> request, IllegalArgumentException e) {
         return answer(request, HttpStatus.UNPROCESSABLE_ENTITY, "Illegal argument: " + e.getMessage(), List.of());
+    }
+
+    @Error(global = true)
+    HttpResponse<?> input(HttpRequest<?> request, InputOutputValidationException e) {
+        return answer(request, HttpStatus.UNPROCESSABLE_ENTITY, e.getMessage(), List.of());
     }
 
     @Error(global = true)

@@ -147,7 +147,7 @@ def test_haproxy_serves_and_reloads_over_its_master_socket(
     assert "Success=1" in inside(name, *reload)
     assert eventually(lambda: inside(name, *fetch) == "two")
 
-    file.write_text("this is no configuration")
+    file.write_text("this is no configuration\n")
     assert "Success=1" not in inside(name, *reload)
     assert eventually(lambda: inside(name, *fetch) == "two")
 

@@ -55,8 +55,8 @@ def service(
     args.security_opts = ["no-new-privileges:true"]
     args.capabilities = docker.ContainerCapabilitiesArgs(drops=["ALL"])  # none of the desk's programs needs one
     replacing = pulumi.ResourceOptions(
-        # A changed healthcheck is reported as updated and is not (terraform-provider-docker#988).
-        replace_on_changes=["healthcheck"],
+        # A change of these is reported as updated and is not (terraform-provider-docker#988).
+        replace_on_changes=["healthcheck", "tmpfs"],
         # Names and ports are taken until the old container is gone (pulumi-docker#1356).
         delete_before_replace=True,
     )

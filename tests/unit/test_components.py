@@ -103,7 +103,7 @@ def test_kestra_may_stop_longer_than_its_own_grace(desk: list[Declared]) -> None
 def test_services_are_replaced_after_the_old_one_is_gone_and_for_a_new_healthcheck(desk: list[Declared]) -> None:
     for each in containers(desk).values():
         assert each.options.deleteBeforeReplace
-        assert "healthcheck" in each.options.replaceOnChanges
+        assert {"healthcheck", "tmpfs"} <= set(each.options.replaceOnChanges)
 
 
 def test_no_container_sees_the_docker_socket_or_a_directory_of_the_host(desk: list[Declared]) -> None:

@@ -1,14 +1,19 @@
 """Jobs on the real engine: success, failure with its output, and nothing left behind."""
 
+import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.job import JobError, JobProvider
-from lab.deploy_host import IMAGE
+from lab import keys
+from lab.deploy_host import IMAGE, wait
 from lab.engine import engine
 from lab.image_builder import images
+from tests.estate import free_port
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,8 +51,10 @@ def test_a_job_works_on_its_volume_with_its_files_and_environment(volume: str) -
 
 
 def test_a_failed_job_says_what_it_printed_and_with_which_code(volume: str) -> None:
-    with pytest.raises(JobError, match=r"a-job ended with exit code 7; the next up tries again\.\nout\nerr"):
+    with pytest.raises(JobError, match=r"a-job ended with exit code 7; the next up tries again\.\n") as failed:
         JobProvider().create(properties(volume, "echo out; echo err >&2; exit 7"))
+    # The engine keeps no order between the two.
+    assert {"out", "err"} <= set(str(failed.value).splitlines())
 
 
 def test_a_job_stops_at_the_first_command_that_fails(volume: str) -> None:
@@ -61,6 +68,39 @@ def test_a_job_has_no_network_and_no_capability(volume: str) -> None:
         JobProvider().create(properties(volume, "cat /proc/net/dev; grep CapEff /proc/self/status; exit 1"))
     assert "eth0" not in str(failed.value)
     assert "CapEff:\t0000000000000000" in str(failed.value)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An engine behind real SSH (this machine's, through a container with sshd), and a home that knows the server."""
+    admin, host = keys.ssh_key("admin_ed25519"), keys.ssh_key("deploy_host_ed25519")
+    port, name = free_port(), "carica-test-job-server"
+    command = [
+        "docker", "run", "--detach", "--name", name, "--init", "--publish", f"127.0.0.1:{port}:22",
+        "--volume", "/var/run/docker.sock:/var/run/docker.sock", "--volume", "/usr/bin/docker:/usr/bin/docker:ro",
+        "--env", "ADMIN_AUTHORIZED_KEY", "--env", "SSH_HOST_KEY", IMAGE,
+    ]  # fmt: skip
+    variables = {"ADMIN_AUTHORIZED_KEY": admin.public, "SSH_HOST_KEY": host.private}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | variables)
+    ssh = tmp_path / ".ssh"
+    ssh.mkdir()
+    keys.keep(ssh / "id_ed25519", admin.private)
+    (ssh / "known_hosts").write_text(f"[127.0.0.1]:{port} {host.public}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        wait(port)
+        yield f"ssh://root@127.0.0.1:{port}"
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_job_on_a_server_whose_key_is_known(volume: str, server: str, tmp_path: Path) -> None:
+    JobProvider().create(properties(volume, "echo there > /data/seen", engine=server))
+    with pytest.raises(JobError, match="there"):
+        JobProvider().create(properties(volume, "cat /data/seen; exit 1"))
+    (tmp_path / ".ssh/known_hosts").unlink()
+    with pytest.raises(Exception, match="not found in known_hosts"):
+        JobProvider().create(properties(volume, "true", engine=server))
 
 
 def test_a_change_runs_a_job_again_and_nothing_else_does(volume: str) -> None:

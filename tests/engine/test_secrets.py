@@ -82,7 +82,7 @@ def test_secrets_are_not_in_labels_or_argv(desk: Estate, planted: dict[str, str]
     words = [shown["Config"]["Labels"], shown["Config"]["Cmd"], shown["Config"]["Entrypoint"], shown["Args"]]
     assert_absent(planted, json.dumps(words), f"docker inspect of {part}")
     processes = subprocess.run(
-        ["docker", "top", f"{desk.prefix}-{part}", "-eo", "args"], text=True, stdout=subprocess.PIPE, check=True
+        ["docker", "top", f"{desk.prefix}-{part}", "-eo", "pid,args"], text=True, stdout=subprocess.PIPE, check=True
     ).stdout
     assert_absent(planted, processes, f"argv in {part}")
 

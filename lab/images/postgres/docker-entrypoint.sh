@@ -20,7 +20,8 @@ if [[ ${1:-} == postgres && ! -s $PGDATA/PG_VERSION ]]; then
     draft=$PGDATA/.initialising
     # An interrupted initialisation must not be taken for a cluster.
     rm -rf "$draft"
-    # shellcheck disable=SC2086 (the variable holds several arguments, as in the official image)
+    # The variable holds several arguments, as in the official image.
+    # shellcheck disable=SC2086
     initdb --pgdata "$draft" --username "$user" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") ${POSTGRES_INITDB_ARGS:-}
     printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$draft/pg_hba.conf"
     printf "listen_addresses = '*'\n" >>"$draft/postgresql.conf"

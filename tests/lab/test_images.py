@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lab import keys
 from lab.deploy_host import IMAGE
-from lab.engine import engine
 from lab.image_builder import images
-from lab.paths import ROOT
 from lab.shell import LabError, run
 from tests.estate import eventually
 
@@ -27,16 +24,6 @@ frontend f
     bind :8080
     http-request return status 200 content-type text/plain string {word}
 """
-
-
-@pytest.fixture(scope="module")
-def references() -> dict[str, str]:
-    """Part → the reference that the dev stack pins, made present."""
-    settings = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    wanted = {part: settings[f"carica-kestra:{part}Image"] for part in ("postgres", "haproxy")}
-    engine()
-    images(wanted)
-    return wanted
 
 
 @pytest.fixture

@@ -198,10 +198,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(references: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     engine = docker.from_env()
-    for image in ("kestra", "postgres", "deploy-host"):
-        engine.images.get(f"carica-lab/{image}")
     directory = tmp_path_factory.mktemp("kestra")
     # Kestra's user reads the files below it; pytest keeps its directories to itself.
     directory.chmod(0o755)

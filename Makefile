@@ -57,9 +57,12 @@ bench: .venv ## measure what the README quotes
 .venv: $(VENV)/.complete
 	@ln -sfn $(VENV) .venv
 
-$(VENV)/.complete: requirements.txt requirements-dev.txt
-	@echo "installing Python packages into $(VENV)" >&2
+# No prerequisites: the directory's name says what is in it, and other checkouts may be at work in it.
+$(VENV)/.complete:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed" >&2; exit 1; }
-	@rm -rf $(VENV) && mkdir -p $(CARICA_CACHE) && python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --progress-bar off --requirement requirements-dev.txt
-	@touch $@
+	@mkdir -p $(CARICA_CACHE)
+	@flock $(VENV).lock sh -euc 'test ! -e $@ || exit 0; \
+	  echo "installing Python packages into $(VENV)" >&2; \
+	  rm -rf $(VENV); python3 -m venv $(VENV); \
+	  $(VENV)/bin/pip install --quiet --progress-bar off --requirement requirements-dev.txt; \
+	  touch $@'

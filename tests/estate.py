@@ -24,7 +24,7 @@ from lab.paths import ROOT
 from lab.shell import say
 from lab.toolchain import toolchain
 
-PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "components", "flows", "deploy")
+PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "components", "flows", "deploy", "policies")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The parts of the desk, one ComponentResource per file; `settings` is the only one that reads configuration."""
+"""The parts of the desk, one ComponentResource per file; the package `settings` is the only reader of configuration."""

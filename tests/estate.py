@@ -24,7 +24,18 @@ from lab.paths import ROOT
 from lab.shell import say
 from lab.toolchain import toolchain
 
-PROJECT_FILES = ("Pulumi.yaml", "__main__.py", "components", "flows", "deploy", "policies")
+PROJECT_FILES = (
+    "Pulumi.yaml",
+    "__main__.py",
+    "components",
+    "flows",
+    "deploy",
+    "policies",
+    "ci",
+    "Makefile",
+    "requirements.txt",
+    "requirements-dev.txt",
+)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ test-engine: .venv ## up, preview, change, refresh, destroy with real CLI and Do
 test-e2e: .venv ## a push ends as a deployment
 	@$(PYTEST) tests/e2e
 
-lint: .venv ## style and types
-	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
+lint: .venv ## style and types; shell scripts and workflows
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy && $(PYTHON) -m lab.lint
 
 bench: .venv ## measure what the README quotes
 	@$(PYTHON) -m tests.bench

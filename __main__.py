@@ -60,7 +60,7 @@ edge = HAProxy(
 )
 on_desk = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready], deleted_with=kestra.container)
 for flow in settings.flows:
-    source = (FLOWS / f"{flow}.yaml").read_text()
+    source = (FLOWS / f"{flow}.yml").read_text()
     Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk)
 for server in settings.deploy_hosts:
     DeployHost(

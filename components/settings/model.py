@@ -166,7 +166,7 @@ class Settings(Model):
 
     def webhook_urls(self, key: str) -> dict[str, str]:
         """Return flow → address for the flows that a webhook with `key` starts."""
-        hooked = [flow for flow in self.flows if "trigger.Webhook" in (FLOWS / f"{flow}.yaml").read_text()]
+        hooked = [flow for flow in self.flows if "trigger.Webhook" in (FLOWS / f"{flow}.yml").read_text()]
         return {flow: f"{self.url}/api/v1/main/executions/webhook/prod/{flow}/{key}" for flow in hooked}
 
     @property
@@ -201,7 +201,7 @@ class Settings(Model):
     @field_validator("flows")
     @classmethod
     def _flows_exist(cls, flows: tuple[str, ...]) -> tuple[str, ...]:
-        known = sorted(path.stem for path in FLOWS.glob("*.yaml"))
+        known = sorted(path.stem for path in FLOWS.glob("*.yml"))
         if unknown := [flow for flow in flows if flow not in known]:
             raise ValueError(f"names {', '.join(unknown)}, which is not in flows/ (there are: {', '.join(known)})")
         return flows or tuple(known)

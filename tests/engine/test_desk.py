@@ -90,7 +90,7 @@ def test_management_and_statistics_are_not_reachable_from_outside(desk: Estate) 
 
 
 def test_a_flow_edited_in_its_file_is_updated_and_nothing_else(desk: Estate) -> None:
-    file = desk.project / "flows/push_to_git.yaml"
+    file = desk.project / "flows/push_to_git.yml"
     original = file.read_text()
     before = desk.container_ids()
     file.write_text(original.replace("Flows as edited in Kestra", "Flows as edited by a test"))
@@ -104,7 +104,7 @@ def test_a_flow_edited_in_its_file_is_updated_and_nothing_else(desk: Estate) -> 
 
 
 def test_a_comment_in_a_flow_changes_nothing(desk: Estate) -> None:
-    file = desk.project / "flows/push_to_git.yaml"
+    file = desk.project / "flows/push_to_git.yml"
     original = file.read_text()
     file.write_text(f"# a remark\n{original}")
     desk.expect_no_changes()
@@ -112,7 +112,7 @@ def test_a_comment_in_a_flow_changes_nothing(desk: Estate) -> None:
 
 
 def test_a_flow_that_is_removed_disappears_in_kestra_and_comes_back(desk: Estate) -> None:
-    file = desk.project / "flows/push_to_git.yaml"
+    file = desk.project / "flows/push_to_git.yml"
     original = file.read_text()
     file.unlink()
     assert desk.up().changes()["delete"] == 1
@@ -123,7 +123,7 @@ def test_a_flow_that_is_removed_disappears_in_kestra_and_comes_back(desk: Estate
 
 
 def test_an_invalid_flow_fails_with_kestras_words_and_the_old_one_stays(desk: Estate) -> None:
-    file = desk.project / "flows/push_to_git.yaml"
+    file = desk.project / "flows/push_to_git.yml"
     original = file.read_text()
     file.write_text(original.replace("commitMessage:", "comitMessage:"))
     said = desk.failing_up()

@@ -95,7 +95,7 @@ def changed(payload: Payload, change: Change) -> Payload:
     return payload
 
 
-@pytest.mark.parametrize("file", sorted(FLOWS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(FLOWS.glob("*.yml")), ids=lambda file: file.stem)
 def test_a_flow_parses_and_validates_in_kestras_engine(desk: Estate, file: Path) -> None:
     with desk.desk.api() as api:
         answer = api.post(
@@ -104,7 +104,7 @@ def test_a_flow_parses_and_validates_in_kestras_engine(desk: Estate, file: Path)
     assert [found.get("constraints") for found in answer.json()] == [None]
 
 
-@pytest.mark.parametrize("file", sorted(FLOWS.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(FLOWS.glob("*.yml")), ids=lambda file: file.stem)
 def test_no_host_user_or_repository_is_written_into_a_flow(file: Path) -> None:
     text = file.read_text()
     for word in ("centaurin", "carica", "deploy-host", "root@", "github.com", "localhost"):
@@ -204,13 +204,13 @@ def test_push_to_git_takes_one_plain_word_only(desk: Estate, branch: str) -> Non
 
 
 def test_push_to_git_can_name_no_branch_outside_kestra() -> None:
-    flow = yaml.safe_load((FLOWS / "push_to_git.yaml").read_text())
+    flow = yaml.safe_load((FLOWS / "push_to_git.yml").read_text())
     assert [task["branch"] for task in flow["tasks"]] == ["kestra/{{ inputs.branch }}"]
 
 
 def test_a_host_with_another_key_is_not_trusted(desk: Estate) -> None:
     """Kestra's log says so, and nothing is run there."""
-    source = (FLOWS / "gh_push_deployment.yaml").read_text()
+    source = (FLOWS / "gh_push_deployment.yml").read_text()
     flow = yaml.safe_load(source)
     flow |= {"id": "another_host", "triggers": []}
     flow["tasks"][0] |= {"host": "127.0.0.1", "commands": ["status"]}

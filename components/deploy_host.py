@@ -46,6 +46,8 @@ class DeployHost(pulumi.ComponentResource):
             per_dial_timeout=15,
         )
 
+        privileged = "" if server.admin_user == "root" else "sudo -n "
+
         def run(
             what: str,
             create: str,
@@ -56,7 +58,7 @@ class DeployHost(pulumi.ComponentResource):
             return command.remote.Command(
                 f"{name}-{what}",
                 connection=connection,
-                create=f"timeout {COMMAND_SECONDS} {create}",
+                create=f"{privileged}timeout {COMMAND_SECONDS} {create}",
                 stdin=stdin,
                 triggers=triggers,
                 # Servers accept no such variable, and every second run would warn of it (pulumi-command#48).
@@ -66,7 +68,9 @@ class DeployHost(pulumi.ComponentResource):
 
         words = shlex.join([server.user, server.repository, args.branch, args.kestra_key])
         account = run("account", f"sh -s -- {words}", (SCRIPTS / "prepare.sh").read_text())
-        script = run("script", f"install -m 0755 /dev/stdin {UPDATE}", (SCRIPTS / "update.sh").read_text())
+        # A connection that is cut is an end of input like any other: half a script must not take the old one's place.
+        install = f"install -m 0755 /dev/stdin {UPDATE}.new && bash -n {UPDATE}.new && mv {UPDATE}.new {UPDATE}"
+        script = run("script", shlex.join(["sh", "-euc", install]), (SCRIPTS / "update.sh").read_text())
         # Another repository or branch is another first deployment.
         run(
             "checkout",

@@ -20,64 +20,75 @@ TEXT
 
 refuse() { echo "carica-update: $1" >&2; exit "${2:-2}"; }
 
-readonly STATE=/var/lib/carica CHECKOUT=/var/lib/carica/checkout WAIT_SECONDS=600
+readonly STATE=/var/lib/carica CHECKOUT=/var/lib/carica/checkout
+# Together less than the 15 minutes that Kestra and Pulumi give a deployment.
+readonly WAIT_SECONDS=300 GIT_SECONDS=240
 
-# The remote command is data: split into words, never evaluated.
-if [[ -n ${SSH_ORIGINAL_COMMAND+set} ]]; then
-    read -r -a words <<<"$SSH_ORIGINAL_COMMAND"
-    set -- "${words[@]}"
-fi
+# A function, so that bash has read all of the script before it does anything: an install cut short is a syntax error.
+main() {
+    # The remote command is data: split into words, never evaluated.
+    if [[ -n ${SSH_ORIGINAL_COMMAND+set} ]]; then
+        read -r -a words <<<"$SSH_ORIGINAL_COMMAND"
+        set -- "${words[@]}"
+    fi
 
-trigger="$*"
-case "${1:-}:$#" in
-    commit:2) [[ $2 =~ ^[0-9a-f]{40}$ ]] || refuse "not a full commit id" ;;
-    image:3)
-        [[ $2 =~ ^[a-z0-9][a-z0-9._-]{0,99}$ ]] || refuse "not an image name"
-        [[ $3 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || refuse "not an image tag"
-        ;;
-    current:1) ;;
-    status:1) exec cat "$STATE/deployed.json" ;;
-    --help:1) usage; exit 0 ;;
-    *) usage >&2; refuse "expected commit SHA, image NAME TAG, current or status" ;;
-esac
+    trigger="$*"
+    case "${1:-}:$#" in
+        commit:2) [[ $2 =~ ^[0-9a-f]{40}$ ]] || refuse "not a full commit id" ;;
+        image:3)
+            [[ $2 =~ ^[a-z0-9][a-z0-9._-]{0,99}$ ]] || refuse "not an image name"
+            [[ $3 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || refuse "not an image tag"
+            ;;
+        current:1) ;;
+        status:1) exec cat "$STATE/deployed.json" ;;
+        --help:1) usage; exit 0 ;;
+        *) usage >&2; refuse "expected commit SHA, image NAME TAG, current or status" ;;
+    esac
 
-# shellcheck source=/dev/null
-. /etc/carica/deploy.conf
+    echo "carica-update: started"
 
-exec 9>"$STATE/lock"
-flock --wait "$WAIT_SECONDS" 9 || refuse "another deployment did not end within $WAIT_SECONDS s" 3
+    # Read, not sourced: it is data.
+    while IFS='=' read -r name value; do
+        case $name in REPOSITORY | BRANCH) printf -v "$name" %s "$value" ;; esac
+    done </etc/carica/deploy.conf
 
-if [[ ! -d $CHECKOUT/.git ]]; then
-    # A clone that was interrupted is not a checkout yet.
-    rm -rf "$CHECKOUT.new"
-    git clone --quiet --branch "$BRANCH" "$REPOSITORY" "$CHECKOUT.new"
-    mv "$CHECKOUT.new" "$CHECKOUT"
-fi
-cd "$CHECKOUT"
-git remote set-url origin "$REPOSITORY"
-git fetch --quiet --prune origin "+refs/heads/$BRANCH:refs/remotes/origin/$BRANCH"
+    exec 9>"$STATE/lock"
+    flock --wait "$WAIT_SECONDS" 9 || refuse "another deployment did not end within $WAIT_SECONDS s" 3
 
-wanted=$(git rev-parse "refs/remotes/origin/$BRANCH")
-if [[ $1 == commit ]]; then
-    git merge-base --is-ancestor "$2" "$wanted" 2>/dev/null || refuse "commit $2 is not on branch $BRANCH" 4
-    wanted=$2
-fi
-echo "deploying commit $wanted"
-git checkout --quiet --force --detach "$wanted"
+    if [[ ! -d $CHECKOUT/.git ]]; then
+        # A clone that was interrupted is not a checkout yet.
+        rm -rf "$CHECKOUT.new"
+        timeout $GIT_SECONDS git clone --quiet --branch "$BRANCH" "$REPOSITORY" "$CHECKOUT.new"
+        mv "$CHECKOUT.new" "$CHECKOUT"
+    fi
+    cd "$CHECKOUT"
+    git remote set-url origin "$REPOSITORY"
+    timeout $GIT_SECONDS git fetch --quiet --prune origin "+refs/heads/$BRANCH:refs/remotes/origin/$BRANCH"
 
-images=$STATE/images
-touch "$images"
-if [[ $1 == image ]]; then
-    { grep -v "^$2=" "$images" || true; echo "$2=$3"; } >"$images.new"
-    mv "$images.new" "$images"
-    echo "deploying image $2:$3"
-fi
+    wanted=$(git rev-parse "refs/remotes/origin/$BRANCH")
+    if [[ $1 == commit ]]; then
+        git merge-base --is-ancestor "$2" "$wanted" 2>/dev/null || refuse "commit $2 is not on branch $BRANCH" 4
+        wanted=$2
+    fi
+    echo "deploying commit $wanted"
+    git checkout --quiet --force --detach "$wanted"
 
-# Names and values were checked above: none needs escaping in JSON.
-listed=$(sort "$images" | sed 's/\(.*\)=\(.*\)/"\1":"\2"/' | paste -sd, -)
-record=$(printf '{"commit":"%s","images":{%s},"trigger":"%s","at":"%s"}' \
-    "$wanted" "$listed" "$trigger" "$(date -u +%Y-%m-%dT%H:%M:%SZ)")
-echo "$record" >>"$STATE/deployments.jsonl"
-echo "$record" >"$STATE/deployed.json.new"
-mv "$STATE/deployed.json.new" "$STATE/deployed.json"
-echo "deployed commit $wanted"
+    images=$STATE/images
+    touch "$images"
+    if [[ $1 == image ]]; then
+        { awk -F= -v name="$2" '$1 != name' "$images"; echo "$2=$3"; } >"$images.new"
+        mv "$images.new" "$images"
+        echo "deploying image $2:$3"
+    fi
+
+    # Names and values were checked above: none needs escaping in JSON.
+    listed=$(sort "$images" | sed 's/\(.*\)=\(.*\)/"\1":"\2"/' | paste -sd, -)
+    record=$(printf '{"commit":"%s","images":{%s},"trigger":"%s","at":"%s"}' \
+        "$wanted" "$listed" "$trigger" "$(date -u +%Y-%m-%dT%H:%M:%SZ)")
+    echo "$record" >>"$STATE/deployments.jsonl"
+    echo "$record" >"$STATE/deployed.json.new"
+    mv "$STATE/deployed.json.new" "$STATE/deployed.json"
+    echo "deployed commit $wanted"
+}
+
+main "$@"

@@ -1,5 +1,6 @@
 """What each component declares: options, hardening, and where secrets may stand."""
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,10 @@ def test_every_child_has_a_parent_and_engine_parts_use_the_declared_engine(desk:
 def test_the_program_declares_the_same_in_a_preview(desk: list[Declared]) -> None:
     previewed = declare(lambda: program(), preview=True)
     assert {each.name for each in previewed} == {each.name for each in desk}
+
+
+@pytest.mark.parametrize(("admin", "begins"), [("root", "timeout "), ("ubuntu", "sudo -n timeout ")])
+def test_an_administrator_other_than_root_prepares_the_server_through_sudo(admin: str, begins: str) -> None:
+    hosts = [json.loads(values()["deployHosts"])[0] | {"adminUser": admin}]
+    commands = [plain(each) for each in declare(lambda: program(deployHosts=hosts)) if each.type.startswith("command:")]
+    assert [given["create"].startswith(begins) for given in commands] == [True] * 3

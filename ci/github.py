@@ -65,7 +65,8 @@ class GitHub:
     def _find(self, path: str, marker: str) -> dict[str, Any] | None:
         """Return the first that a bot wrote with `marker`: anybody else may have copied it, and can edit theirs."""
         for each in self._all(path):
-            if each["user"]["type"] == "Bot" and (each["body"] or "").startswith(marker):
+            author = each["user"] or {}  # none once the account is deleted
+            if author.get("type") == "Bot" and (each["body"] or "").startswith(marker):
                 return each
         return None
 

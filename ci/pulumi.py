@@ -80,7 +80,7 @@ class Pulumi:
         if shown.returncode:
             raise StepError(f"the settings of the stack cannot be read:\n{shown.stderr.strip()}")
         file = Path(f"Pulumi.{self._stack.rpartition('/')[2]}.yaml")
-        kept = yaml.safe_load(file.read_text())["config"]
+        kept = yaml.safe_load(file.read_text()).get("config") or {}
         for key, setting in json.loads(shown.stdout).items():
             yield from _encrypted(kept.get(key), setting.get("objectValue", setting.get("value")))
 

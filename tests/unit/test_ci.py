@@ -149,7 +149,7 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Service:
     return service
 
 
-def entry(number: int, body: str | None, user: dict[str, str]) -> dict[str, Any]:
+def entry(number: int, body: str | None, user: dict[str, str] | None) -> dict[str, Any]:
     return {"id": number, "number": number, "body": body, "user": user, "state": "open"}
 
 
@@ -164,7 +164,7 @@ def test_a_comment_is_made_once_and_then_kept_up_to_date(tmp_path: Path, github:
 
 
 def test_an_issue_is_opened_kept_up_to_date_and_closed(tmp_path: Path, github: Service) -> None:
-    github.issues = [entry(0, f"{DRIFT}\nmine!", PERSON), entry(1, "x", BOT), entry(2, "y", BOT)]
+    github.issues = [entry(0, f"{DRIFT}\nmine!", PERSON), entry(1, f"{DRIFT}\nx", None), entry(2, "y", BOT)]
     with GitHub(run_of(tmp_path)) as ours:
         ours.close_issue(DRIFT, "nothing there")
         assert not any(call.startswith(("POST", "PATCH")) for call in github.calls)

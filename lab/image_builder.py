@@ -35,7 +35,8 @@ def _ready(part: str, reference: str) -> str:
     label = _label(reference)
     if label == "":
         return f"{reference}: official, present"
-    if label is None and _pull(reference):
+    # Asked for while the stand-in bears the name too: the official image wins as soon as it can be had.
+    if _pull(reference):
         return f"{reference}: official, pulled"
     _build(part, reference)
     return f"{reference}: the lab's stand-in (lab/images/{part})"

@@ -28,6 +28,7 @@ def images(wanted: Mapping[str, str]) -> list[str]:
     with lock("images"):
         lines = [_ready(part, reference) for part, reference in wanted.items()]
         _build("deploy-host", "carica-lab/deploy-host")
+        _build("github", "carica-lab/github")
     return lines
 
 
@@ -65,11 +66,15 @@ def _pull(reference: str) -> bool:
 
 def _build(part: str, reference: str) -> None:
     """Build the stand-in unless an image of the same content bears the reference."""
-    # Kestra's context holds jars that Maven brings.
+    # Kestra's context holds jars that Maven brings, GitHub's what it publishes of itself.
     if part == "kestra":
         from lab.kestra_build import context as kestra_context
 
         context = kestra_context()
+    elif part == "github":
+        from lab.github_build import context as github_context
+
+        context = github_context()
     else:
         context = IMAGES / part
     content = key(context, IMAGES / "base")

@@ -22,8 +22,9 @@ EXAMPLES = "@octokit/webhooks-examples@7.6.1"
 Payload = dict[str, Any]
 
 
-@cache
-def _examples() -> dict[str, list[Payload]]:
+def examples_file() -> Path:
+    """Return the file of all examples, fetched the first time."""
+
     def fetch(into: Path) -> None:
         command: list[str | Path] = [
             "npm",
@@ -38,7 +39,12 @@ def _examples() -> dict[str, list[Payload]]:
         run("GitHub's webhook examples", command)
 
     package = cached("webhook-examples", (EXAMPLES,), fetch) / "node_modules/@octokit/webhooks-examples"
-    events = json.loads((package / "api.github.com/index.json").read_text())
+    return package / "api.github.com/index.json"
+
+
+@cache
+def _examples() -> dict[str, list[Payload]]:
+    events = json.loads(examples_file().read_text())
     return {event["name"]: event["examples"] for event in events}
 
 

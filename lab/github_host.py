@@ -1,0 +1,68 @@
+"""The lab's GitHub as a container: REST under /api/v3, Git over HTTP and SSH, controls under /_lab."""
+
+import time
+
+from lab import github, keys
+from lab.shell import LabError, run, say
+
+NAME = "carica-lab-github"
+ALIAS = "github"
+NETWORK = "carica-lab"
+IMAGE = "carica-lab/github"
+PORT = 42080
+
+
+def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to: str = "") -> github.Client:
+    """Make sure that it runs, with a host key that stays the same; return the handle on it.
+
+    `connect_to` holds FROM=TO pairs of host:port, separated by commas: deliveries for FROM go to the machine TO, with
+    the address of the hook in the request and in TLS all the same.
+    """
+    if network not in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
+        run("lab network", ["docker", "network", "create", network])
+    format_ = '{{.State.Running}} {{.Image}} {{index .Config.Labels "carica.connect"}}'
+    wanted = run("GitHub's image", ["docker", "image", "inspect", "--format", "{{.Id}}", IMAGE]).strip()
+    known = run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip()
+    if known:
+        shown = run("GitHub", ["docker", "inspect", "--format", format_, name]).rstrip("\n")
+        if shown == f"true {wanted} {connect_to}":
+            return wait(port)
+        run("old GitHub", ["docker", "rm", "--force", name])
+    say(f"  starting the lab's GitHub {name}")
+    # fmt: off
+    run("GitHub", [
+        "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
+        "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:8080",
+        "--volume", f"{name}-state:/var/lib/github", "--label", f"carica.connect={connect_to}",
+        "--env", "SSH_HOST_KEY", "--env", "CA_CERTIFICATE", "--env", f"CONNECT_TO={connect_to}",
+        "--env", f"PUBLIC_URL=http://127.0.0.1:{port}", "--memory", "512m", IMAGE,
+    ], env={
+        "SSH_HOST_KEY": keys.ssh_key("github_ed25519").private,
+        "CA_CERTIFICATE": keys.ca_certificate(),
+    })
+    # fmt: on
+    return wait(port)
+
+
+def wait(port: int = PORT, seconds: float = 30) -> github.Client:
+    """Return a handle once it answers on 127.0.0.1:port."""
+    client = github.Client(f"http://127.0.0.1:{port}")
+    end = time.monotonic() + seconds
+    while not client.answers():
+        if time.monotonic() > end:
+            raise LabError(f"the lab's GitHub did not answer on 127.0.0.1:{port} within {seconds:.0f} s")
+        time.sleep(0.1)
+    return client
+
+
+def remove(name: str = NAME, network: str = NETWORK) -> None:
+    """Remove it with all that it remembers, and the lab's network unless something else is on it."""
+    if run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():
+        run("GitHub", ["docker", "rm", "--force", "--volumes", name])
+    volumes = run("volumes", ["docker", "volume", "ls", "--quiet", "--filter", f"name=^{name}-"]).split()
+    if volumes:
+        run("GitHub's volumes", ["docker", "volume", "rm", *volumes])
+    if network in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
+        used = run("network", ["docker", "network", "inspect", "--format", "{{len .Containers}}", network]).strip()
+        if used == "0":
+            run("lab network", ["docker", "network", "rm", network])

@@ -1,11 +1,11 @@
 """`python -m lab.lint`: shell scripts by shellcheck, workflows by actionlint and zizmor, without a look outside."""
 
-import shutil
 import sys
 from pathlib import Path
 
+from lab import go
 from lab.cache import cached
-from lab.paths import CACHE, ROOT
+from lab.paths import ROOT
 from lab.shell import LabError, run, say
 
 WORKFLOWS = ROOT / ".github"
@@ -29,12 +29,8 @@ def actionlint() -> Path:
 
 
 def _build(into: Path) -> None:
-    if not shutil.which("go"):
-        raise LabError("actionlint is built with Go 1.25 or later; install it, as with the package golang-go")
     say("  building actionlint from its Go module: seconds, once")
-    package = "github.com/rhysd/actionlint/cmd/actionlint"
-    env = {"GOFLAGS": "-mod=readonly", "GOCACHE": str(CACHE / "go-build"), "CGO_ENABLED": "0"}
-    run("building actionlint", ["go", "build", "-o", into / "actionlint", package], cwd=ACTIONLINT, env=env)
+    go.build("building actionlint", ACTIONLINT, "github.com/rhysd/actionlint/cmd/actionlint", into / "actionlint")
 
 
 def main() -> int:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from lab import go
 from lab.cache import cached
-from lab.paths import CACHE
-from lab.shell import run
 from tests.estate import free_port
 
 HERE = Path(__file__).parent
@@ -23,10 +22,7 @@ def compose() -> Path:
     """Return docker-compose, built the first time."""
 
     def build(into: Path) -> None:
-        env = {"CGO_ENABLED": "0", "GOCACHE": str(CACHE / "go-build"), "GOFLAGS": "-mod=readonly"}
-        package = "github.com/docker/compose/v2/cmd"
-        command: list[str | Path] = ["go", "build", "-ldflags", "-s -w", "-o", into / "docker-compose", package]
-        run("docker compose", command, cwd=HERE / "compose", env=env)
+        go.build("docker compose", HERE / "compose", "github.com/docker/compose/v2/cmd", into / "docker-compose")
 
     return cached("compose", (HERE / "compose/go.mod", HERE / "compose/go.sum"), build) / "docker-compose"
 

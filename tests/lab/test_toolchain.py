@@ -1,6 +1,7 @@
 """Which Pulumi is chosen, and what the lab's own parts of it do with a real program."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
+from lab import go, pulumi_plugins
 from lab import toolchain as module
+from lab.pulumi_plugins import VERSIONS
 from lab.shell import LabError
-from lab.toolchain import PLUGINS, VERSION, toolchain
+from lab.toolchain import VERSION, toolchain
+from tests.trial import VENV, Project
 
-VENV = Path(sys.prefix)
 PROGRAM = """
 import pulumi
 import pulumi.dynamic
@@ -42,31 +45,6 @@ print("the program says", pulumi.Config().require("password"))
 """
 
 
-class Project:
-    """A project of its own, with a stack in its own directory."""
-
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        self.directory = directory
-        self.environment = environment
-        (directory / "Pulumi.yaml").write_text(
-            "name: trial\nruntime: {name: python, options: {virtualenv: .venv}}\nbackend: {url: 'file://.'}\n"
-        )
-        (directory / ".venv").symlink_to(VENV)
-        assert self.pulumi("stack", "init", "only")[0] == 0
-        assert self.pulumi("config", "set", "--secret", "password", "top-secret")[0] == 0
-
-    def program(self, text: str) -> None:
-        (self.directory / "__main__.py").write_text(text)
-
-    def pulumi(self, *words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            ["pulumi", *words, "--color", "never"], cwd=self.directory, text=True, check=False, timeout=120,
-            env={**os.environ, **self.environment, "PULUMI_CONFIG_PASSPHRASE": "x"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        return done.returncode, done.stdout
-
-
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     return toolchain().environment
@@ -74,7 +52,9 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path, environment: dict[str, str]) -> Project:
-    return Project(tmp_path, environment)
+    made = Project(tmp_path, environment)
+    assert made.pulumi("config", "set", "--secret", "password", stdin="top-secret")[0] == 0
+    return made
 
 
 # --- a program ---
@@ -86,13 +66,11 @@ def test_a_program_with_a_plugin_and_a_dynamic_provider(project: Project) -> Non
     assert code == 0, shown
     assert "warning" not in shown
     assert "the program says [secret]" in shown
-    code, shown = project.pulumi("up", "--yes", "--skip-preview")
-    assert code == 0, shown
+    shown = project.up()
     assert "warning" not in shown
     assert "the program says [secret]" in shown
     assert "top-secret" not in shown
-    code, shown = project.pulumi("preview", "--expect-no-changes", "--diff")
-    assert code == 0, shown
+    project.expect_no_changes()
     code, shown = project.pulumi("stack", "output", "--json")
     assert '"stack": "only"' in shown
     assert '"text": "hello you"' in shown
@@ -100,7 +78,7 @@ def test_a_program_with_a_plugin_and_a_dynamic_provider(project: Project) -> Non
     code, shown = project.pulumi("plugin", "ls")
     assert code == 0
     assert [line.split()[:3] for line in shown.splitlines() if " resource " in line] == [
-        [name, "resource", version] for name, version in sorted(PLUGINS.items())
+        [name, "resource", version] for name, version in sorted(VERSIONS.items())
     ]
     code, shown = project.pulumi("about")
     assert code == 0
@@ -134,11 +112,7 @@ def test_a_missing_environment_is_named(project: Project) -> None:
 
 def test_an_interrupt_ends_a_program_quietly(project: Project) -> None:
     project.program("import time, pulumi\nprint('started', flush=True)\ntime.sleep(300)")
-    process = subprocess.Popen(
-        ["pulumi", "preview", "--color", "never"], cwd=project.directory, text=True, start_new_session=True,
-        env={**os.environ, **project.environment, "PULUMI_CONFIG_PASSPHRASE": "x"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    process = project.start("preview")
     assert process.stdout
     for line in process.stdout:
         if "started" in line:
@@ -238,8 +212,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     monkeypatch.setenv("HOME", f"{tmp_path}/home")
-    monkeypatch.setattr(module, "HOME", tmp_path / "cache/pulumi-home")
-    monkeypatch.setattr(module, "REFUSED", tmp_path / "cache/refused")
+    monkeypatch.setattr(pulumi_plugins, "HOME", tmp_path / "cache/pulumi")
+    monkeypatch.setattr(pulumi_plugins, "REFUSED", tmp_path / "cache/refused")
     return tmp_path
 
 
@@ -264,7 +238,7 @@ def test_an_installed_cli_wins_unless_it_is_too_old_or_has_no_host(
     assert "without pulumi-language-python" in capsys.readouterr().err
 
 
-def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path) -> None:
+def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path, environment: dict[str, str]) -> None:
     put(machine, "pulumi-language-python", "")
     put(
         machine,
@@ -275,41 +249,64 @@ def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path) -> N
     (machine / "install").chmod(0o755)
 
     def chosen() -> list[str]:
-        return [line.partition(": ")[2].split(",")[0] for line in toolchain().chosen[1:]]
+        return [line.partition(": ")[2].split(", as")[0] for line in toolchain().chosen[1:]]
 
     def asked() -> int:
         return len((machine / "asked").read_text().splitlines())
 
-    command = machine / "cache/pulumi-home/plugins" / f"resource-command-v{PLUGINS['command']}"
-    lab = ["the lab's stand-in (lab/plugins/docker)", "the lab's stand-in (lab/plugins/command)"]
+    lab = [
+        "the lab's stand-in (lab/plugins/docker)",
+        "the lab's stand-in (lab/plugins/command)",
+    ]
     assert chosen() == lab
     assert chosen() == lab
     assert asked() == 1  # the refusal is remembered, for all plugins
-    assert os.access(command / "pulumi-resource-command", os.X_OK)
+    command = machine / "cache/pulumi/plugins" / f"resource-command-v{VERSIONS['command']}/pulumi-resource-command"
+    assert os.access(command, os.X_OK)
 
-    users = machine / "home/.pulumi/plugins" / command.name
+    users = machine / "home/.pulumi/plugins" / command.parent.name
     users.mkdir(parents=True)
-    assert chosen() == [lab[0], "official"]
-    assert command.resolve() == users
+    (users / command.name).touch()
+    assert chosen() == [lab[0], "official, installed"]
+    assert command.resolve() == users / command.name
+    (users / command.name).unlink()
     users.rmdir()
     assert chosen() == lab
 
-    os.utime(module.REFUSED, (0, 0))
+    os.utime(pulumi_plugins.REFUSED, (0, 0))
     (machine / "install").write_text(
         "#!/bin/sh\nd=$PULUMI_HOME/plugins/resource-$4-v$5\n"
         '/bin/mkdir -p "$d"\necho official >"$d/pulumi-resource-$4"\n'
     )
-    assert chosen() == ["official", "official"]
+    assert chosen() == ["official, downloaded by the lab"] * 2
     assert asked() == 3
-    assert chosen() == ["official", "official"]
+    assert chosen() == ["official, downloaded by the lab"] * 2
     assert asked() == 3
+
+
+def test_the_cli_finds_an_installed_plugin(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    # What the lab lays for it are links, and the CLI is particular about those.
+    users = tmp_path / "home/.pulumi/plugins" / f"resource-command-v{VERSIONS['command']}"
+    shutil.copytree(pulumi_plugins.HOME / "plugins" / users.name, users)
+    monkeypatch.setenv("HOME", f"{tmp_path}/home")
+    monkeypatch.setattr(pulumi_plugins, "HOME", tmp_path / "pulumi")
+    assert pulumi_plugins.plugin("command", environment) == "official, installed"
+    project.environment["PULUMI_HOME"] = f"{tmp_path}/pulumi"
+    project.program(PROGRAM)
+    project.up()
 
 
 def test_a_go_that_is_too_old_is_told_with_the_ways_out(machine: Path) -> None:
-    with pytest.raises(LabError, match=r"takes Go 1\.26; this machine has no such Go"):
-        module._want_go()
+    def build() -> None:
+        go.build("building pulumi", machine, "package", machine / "program")
+
+    (machine / "go.mod").write_text("module any\n\ngo 1.26.3\n")
+    with pytest.raises(LabError, match=r"building pulumi takes Go 1\.26; this machine has no such Go"):
+        build()
     put(machine, "go", "echo go1.24.4")
     with pytest.raises(LabError, match=r"this machine has go1\.24\.4.*golang-1\.26-go.*GOTOOLCHAIN=go1\.26\.0\+auto"):
-        module._want_go()
+        build()
     put(machine, "go", "echo go1.26.8")
-    module._want_go()
+    build()

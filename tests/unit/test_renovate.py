@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.toolchain import PLUGINS, VERSION
+from lab.pulumi_plugins import VERSIONS
+from lab.toolchain import VERSION
 
 ROOT = Path(__file__).parent.parent.parent
 IMAGES, CLI, PLUGIN = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
@@ -45,4 +46,4 @@ def test_the_version_of_the_cli(file: str) -> None:
 
 
 def test_the_versions_of_the_plugins() -> None:
-    assert {each["depName"]: each["currentValue"] for each in found(PLUGIN, "lab/toolchain.py")} == PLUGINS
+    assert {each["depName"]: each["currentValue"] for each in found(PLUGIN, "lab/pulumi_plugins.py")} == VERSIONS

@@ -1,0 +1,71 @@
+"""Pulumi's plugins: official ones where they are installed or can be had, the lab's otherwise."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.cache import cached
+from lab.paths import CACHE
+from lab.shell import LabError, run
+
+VERSIONS = {"docker": "5.1.0", "command": "1.2.1"}
+HOME = CACHE / "pulumi"
+"""PULUMI_HOME: the user's own ~/.pulumi holds their log-ins and plugins, and is only read."""
+REFUSED = CACHE / "plugins-refused"
+"""Its time is when plugins could last not be downloaded."""
+REFUSAL_SECONDS = 86_400
+"""How long that is remembered, so that only the first `make up` of a day waits for it."""
+INSTALL_SECONDS = 60
+
+# It runs the code of the checkout at work, though the cache serves several. It sets no PYTHONPATH: what a plugin starts
+# would inherit it.
+STAND_IN = """#!/bin/sh
+# The lab's stand-in for the official plugin (lab/pulumi_plugins.py).
+exec "$CARICA_PYTHON" -P -c 'import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module("lab.plugins.{name}", run_name="__main__", alter_sys=True)' "$CARICA_ROOT" "$@"
+"""
+
+
+def plugin(name: str, environment: Mapping[str, str]) -> str:
+    """Put a plugin where the CLI looks for it; return where it comes from."""
+    directory = HOME / "plugins" / f"resource-{name}-v{VERSIONS[name]}"
+    program = directory / f"pulumi-resource-{name}"
+    users = Path.home() / ".pulumi/plugins" / directory.name
+    if users.is_dir():
+        _lay(directory, users)
+        return "official, installed"
+    # What the lab lays there are links.
+    if program.exists() and not program.is_symlink():
+        return "official, downloaded by the lab"
+    if not (REFUSED.exists() and time.time() - REFUSED.stat().st_mtime < REFUSAL_SECONDS):
+        shutil.rmtree(directory, ignore_errors=True)
+        command = ["pulumi", "plugin", "install", "resource", name, VERSIONS[name]]
+        try:
+            run(f"plugin {name}", command, env=environment, timeout=INSTALL_SECONDS)
+            return "official, downloaded by the lab"
+        except LabError:
+            REFUSED.touch()
+    text = STAND_IN.format(name=name)
+    _lay(directory, cached(f"plugin-{name}", (text,), lambda into: launcher(into / program.name, text)))
+    return f"the lab's stand-in (lab/plugins/{name}), as the official one could not be downloaded"
+
+
+def launcher(path: Path, text: str) -> None:
+    """Write a program."""
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def _lay(directory: Path, source: Path) -> None:
+    """Make `directory` hold links to what is in `source`; the CLI would pass over a directory that is itself a link."""
+    wanted = {each.name: each for each in source.iterdir()}
+    if directory.is_dir() and wanted == {
+        each.name: each.is_symlink() and each.readlink() for each in directory.iterdir()
+    }:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name, target in wanted.items():
+        (directory / name).symlink_to(target)

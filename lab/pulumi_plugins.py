@@ -5,11 +5,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab import go
 from lab.cache import cached
-from lab.paths import CACHE
-from lab.shell import LabError, run
+from lab.paths import CACHE, ROOT
+from lab.shell import LabError, run, say
 
-VERSIONS = {"docker": "5.1.0", "command": "1.2.1"}
+VERSIONS = {"docker": "5.1.0", "command": "1.2.1", "github": "6.15.0"}
 HOME = CACHE / "pulumi"
 """PULUMI_HOME: the user's own ~/.pulumi holds their log-ins and plugins, and is only read."""
 REFUSED = CACHE / "plugins-refused"
@@ -17,6 +18,8 @@ REFUSED = CACHE / "plugins-refused"
 REFUSAL_SECONDS = 86_400
 """How long that is remembered, so that only the first `make up` of a day waits for it."""
 INSTALL_SECONDS = 60
+BRIDGE = ROOT / "lab/plugins/github"
+BRIDGE_FLAGS = f"{go.STRIPPED} -X main.version={VERSIONS['github']}"
 
 # It runs the code of the checkout at work, though the cache serves several. It sets no PYTHONPATH: what a plugin starts
 # would inherit it.
@@ -47,15 +50,26 @@ def plugin(name: str, environment: Mapping[str, str]) -> str:
             return "official, downloaded by the lab"
         except LabError:
             REFUSED.touch()
-    text = STAND_IN.format(name=name)
-    _lay(directory, cached(f"plugin-{name}", (text,), lambda into: launcher(into / program.name, text)))
-    return f"the lab's stand-in (lab/plugins/{name}), as the official one could not be downloaded"
+    if name == "github":
+        inputs = (BRIDGE / "main.go", BRIDGE / "go.mod", BRIDGE / "go.sum", BRIDGE_FLAGS)
+        _lay(directory, cached(f"plugin-{name}", inputs, _bridge))
+        what = f"Terraform's provider, bridged by the lab (lab/plugins/{name})"
+    else:
+        text = STAND_IN.format(name=name)
+        _lay(directory, cached(f"plugin-{name}", (text,), lambda into: launcher(into / program.name, text)))
+        what = f"the lab's stand-in (lab/plugins/{name})"
+    return f"{what}, as the official one could not be downloaded"
 
 
 def launcher(path: Path, text: str) -> None:
     """Write a program."""
     path.write_text(text)
     path.chmod(0o755)
+
+
+def _bridge(into: Path) -> None:
+    say("  building the github plugin from its Go modules: about two minutes, once")
+    go.build("building the github plugin", BRIDGE, ".", into / "pulumi-resource-github", BRIDGE_FLAGS)
 
 
 def _lay(directory: Path, source: Path) -> None:

@@ -257,6 +257,7 @@ def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path, envi
     lab = [
         "the lab's stand-in (lab/plugins/docker)",
         "the lab's stand-in (lab/plugins/command)",
+        "Terraform's provider, bridged by the lab (lab/plugins/github)",
     ]
     assert chosen() == lab
     assert chosen() == lab
@@ -267,7 +268,7 @@ def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path, envi
     users = machine / "home/.pulumi/plugins" / command.parent.name
     users.mkdir(parents=True)
     (users / command.name).touch()
-    assert chosen() == [lab[0], "official, installed"]
+    assert chosen() == [lab[0], "official, installed", lab[2]]
     assert command.resolve() == users / command.name
     (users / command.name).unlink()
     users.rmdir()
@@ -278,10 +279,10 @@ def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path, envi
         "#!/bin/sh\nd=$PULUMI_HOME/plugins/resource-$4-v$5\n"
         '/bin/mkdir -p "$d"\necho official >"$d/pulumi-resource-$4"\n'
     )
-    assert chosen() == ["official, downloaded by the lab"] * 2
-    assert asked() == 3
-    assert chosen() == ["official, downloaded by the lab"] * 2
-    assert asked() == 3
+    assert chosen() == ["official, downloaded by the lab"] * 3
+    assert asked() == 4
+    assert chosen() == ["official, downloaded by the lab"] * 3
+    assert asked() == 4
 
 
 def test_the_cli_finds_an_installed_plugin(

@@ -32,7 +32,7 @@ class FlowError(Exception):
 
 
 class Unreachable(FlowError):
-    """Kestra did not answer in time; says how long it was waited for, and for what."""
+    """Kestra cannot be asked: no answer in time, a login that it refuses, or a certificate that is not trusted."""
 
 
 class _Unavailable(Exception):
@@ -60,23 +60,23 @@ class Kestra:
 
     def get(self, flow: str) -> str | None:
         """Return the source of `namespace/id`, or None when there is no such flow."""
-        answer = self._call("GET", f"/flows/{flow}?source=true")
+        answer = self._call("GET", f"/flows/{flow}?source=true", accept=404)
         return None if answer.status_code == 404 else str(answer.json()["source"])
 
     def put(self, flow: str, source: str) -> None:
         """Store `source` as the flow, as a new revision if it exists."""
         exists = self.get(flow) is not None
         method, path = ("PUT", f"/flows/{flow}") if exists else ("POST", "/flows")
-        answer = self._call(method, path, source)
+        answer = self._call(method, path, accept=422, body=source)
         if answer.is_error:
             raise FlowError(f"Kestra refuses flow {flow}, and keeps what it had: {_violations(answer)}")
 
     def delete(self, flow: str) -> None:
         """Delete the flow if it is there."""
-        self._call("DELETE", f"/flows/{flow}")
+        self._call("DELETE", f"/flows/{flow}", accept=404)
 
-    def _call(self, method: str, path: str, body: str | None = None) -> "httpx.Response":
-        """Call, again and again while Kestra starts; raises FlowError for all answers but 2xx, 404 and 422."""
+    def _call(self, method: str, path: str, *, accept: int, body: str | None = None) -> "httpx.Response":
+        """Call, again and again while Kestra starts; raises FlowError for all answers but 2xx and `accept`."""
         import tenacity
 
         retrying = tenacity.Retrying(
@@ -85,10 +85,13 @@ class Kestra:
             stop=tenacity.stop_after_delay(self._patience),
         )
         try:
-            return retrying(self._call_once, method, path, body)
+            answer = retrying(self._call_once, method, path, body)
         except tenacity.RetryError as error:
             last = error.last_attempt.exception()
             raise Unreachable(f"waited {self._patience:.0f} s for Kestra at {self._url}: {last}") from None
+        if answer.is_error and answer.status_code != accept:
+            raise FlowError(f"{method} {path} at {self._url}: {answer.status_code} {answer.text[:500]}")
+        return answer
 
     def _call_once(self, method: str, path: str, body: str | None) -> "httpx.Response":
         import httpx
@@ -98,16 +101,14 @@ class Kestra:
             answer = self._client.request(method, path, content=body, headers=headers)
         except httpx.TransportError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise FlowError(
+                raise Unreachable(
                     f"the certificate of {self._url} is not trusted here ({error}): set tlsCa to the CA that signed it"
                 ) from None
             raise _Unavailable(f"{type(error).__name__}: {error}") from error
         if answer.status_code in (429, 502, 503, 504):
             raise _Unavailable(f"it answered {answer.status_code} {answer.reason_phrase}")
         if answer.status_code == 401:
-            raise FlowError(f"Kestra at {self._url} refuses the login in kestraUser and kestraPassword")
-        if answer.is_error and answer.status_code not in (404, 422):
-            raise FlowError(f"{method} {path} at {self._url}: {answer.status_code} {answer.text[:500]}")
+            raise Unreachable(f"Kestra at {self._url} refuses the login in kestraUser and kestraPassword")
         return answer
 
 
@@ -125,7 +126,12 @@ def _identity(source: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     """Equality of meaning: comments, order of keys and quoting are nobody's edit."""
-    return bool(yaml.safe_load(one) == yaml.safe_load(other))
+    return _meaning(one) == _meaning(other)
+
+
+def _meaning(source: str) -> str:
+    """Return it in one way of writing; Python alone would say that true is 1."""
+    return yaml.safe_dump(yaml.safe_load(source))
 
 
 class FlowProvider(ResourceProvider):
@@ -158,9 +164,10 @@ class FlowProvider(ResourceProvider):
         return CreateResult(flow, props)
 
     def diff(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Compare by meaning; another namespace or id is another flow."""
+        """Compare by meaning; another namespace or id is another flow. Refresh and delete use the address and CA."""
         moved = _identity(news["source"]) != id
-        changed = moved or not _same(olds["source"], news["source"]) or olds["url"] != news["url"]
+        changed = moved or not _same(olds["source"], news["source"])
+        changed = changed or any(olds[key] != news[key] for key in ("url", "ca"))
         return DiffResult(changes=changed, replaces=["source"] if moved else [], delete_before_replace=False)
 
     def update(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
@@ -171,7 +178,8 @@ class FlowProvider(ResourceProvider):
     def read(self, id: str, props: dict[str, Any]) -> ReadResult:
         """Return the flow as Kestra has it, so that an edit in its UI shows as a diff of the YAML.
 
-        With Kestra or the edge gone it is left as it was: the same refresh notices that, and the next up mends it.
+        It is left as it was while Kestra cannot be asked. With Kestra or the edge gone the same refresh notices that,
+        and the next up mends it; a new password or CA in the settings is brought to the desk by that up.
         """
         try:
             source = self._kestra(props, READ_SECONDS).get(id)

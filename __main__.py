@@ -4,13 +4,14 @@ import pulumi
 import pulumi_docker as docker
 
 from components.deploy_host import DeployHost, DeployHostArgs
-from components.flow import Flow
+from components.flow import Flow, read_flows
 from components.haproxy import HAProxy, HAProxyArgs
 from components.kestra import Kestra, KestraArgs
 from components.postgres import DatabaseArgs, Postgres, PostgresArgs
 from components.settings import FLOWS, load, secret
 
 settings = load()
+flows = read_flows(FLOWS, settings.flows)
 desk = f"carica-{pulumi.get_stack()}"
 engine = docker.Provider("engine", host=settings.docker_host)
 on_engine = pulumi.ResourceOptions(provider=engine)
@@ -59,8 +60,7 @@ edge = HAProxy(
     on_engine,
 )
 on_desk = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready], deleted_with=kestra.container)
-for flow in settings.flows:
-    source = (FLOWS / f"{flow}.yml").read_text()
+for flow, source in flows.items():
     Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk)
 for server in settings.deploy_hosts:
     DeployHost(

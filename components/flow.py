@@ -2,6 +2,8 @@
 
 import ssl
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -21,6 +23,8 @@ from pulumi.dynamic import (
 if TYPE_CHECKING:
     import httpx
 
+NAMESPACE = "prod"
+"""Where all flows are, in Kestra and in the addresses of webhooks."""
 WAIT_SECONDS = 180
 """How long the edge and Kestra may take to answer a change, as after a restart."""
 READ_SECONDS = 20
@@ -132,6 +136,41 @@ def _same(one: str, other: str) -> bool:
 def _meaning(source: str) -> str:
     """Return it in one way of writing; Python alone would say that true is 1."""
     return yaml.safe_dump(yaml.safe_load(source))
+
+
+class FlowFileError(pulumi.RunError):
+    """Everything that is wrong with the flows' files; a RunError, which Pulumi shows without a traceback."""
+
+
+def read_flows(directory: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return name → YAML of the flows `names` in `directory`; raises FlowFileError, before anything is declared.
+
+    A flow's file bears its id. Otherwise a renamed file would be two resources of one flow, of which the old one's end
+    deletes what the new one has stored.
+    """
+    sources = {name: (directory / f"{name}.yml").read_text() for name in names}
+    problems = [] if sources else ["  there is none: `up` would delete all flows"]
+    problems += [
+        f"  flows/{stray.name} is not named *.yml: Kestra's Git tasks take it for a flow all the same: rename it"
+        for stray in sorted(directory.glob("[!.]*"))
+        if stray.suffix != ".yml"
+    ]
+    for name, source in sources.items():
+        wanted = f"{NAMESPACE}/{name}"
+        try:
+            found = _identity(source)
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            problems.append(f"  flows/{name}.yml is not YAML with a namespace and an id: {error!r}")
+            continue
+        if found != wanted:
+            problems.append(
+                f"  flows/{name}.yml holds the flow {found}, not {wanted}:"
+                f" name the file after the id, and keep every flow in the namespace {NAMESPACE}"
+            )
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise FlowFileError(f"the flows' files have {count}; nothing was changed.\n" + "\n".join(problems))
+    return sources
 
 
 class FlowProvider(ResourceProvider):

@@ -5,6 +5,7 @@ import http.server
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from pulumi.dynamic import ConfigureRequest
 
 from components import flow as flow_component
-from components.flow import FlowError, FlowProvider, Kestra, Unreachable
+from components.flow import FlowError, FlowFileError, FlowProvider, Kestra, Unreachable, read_flows
 from lab import keys
 from lab.paths import STATE
+from tests.unit.recording import declare
+from tests.unit.test_components import program
 
 SOURCE = "id: one\nnamespace: prod\ntasks:\n  - id: a\n    type: io.kestra.plugin.core.log.Log\n    message: hello\n"
 URL = "https://desk.test"
@@ -269,3 +272,45 @@ def test_another_id_is_another_flow() -> None:
 def test_what_is_no_flow_is_refused_before_anything_is_changed(text: str) -> None:
     assert [failure.property for failure in provider().check({}, props(source=text)).failures] == ["source"]
     assert provider().check({}, props()).failures == []
+
+
+def test_flows_are_read_from_files_that_bear_their_ids(tmp_path: Path) -> None:
+    (tmp_path / "one.yml").write_text(SOURCE)
+    (tmp_path / "two.yml").write_text("not read")
+    (tmp_path / ".one.yml.swp").touch()
+    assert read_flows(tmp_path, ["one"]) == {"one": SOURCE}
+
+
+def test_all_that_is_wrong_with_the_flows_files_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "renamed.yml").write_text(SOURCE)
+    (tmp_path / "moved.yml").write_text("id: moved\nnamespace: dev\n")
+    (tmp_path / "broken.yml").write_text("id: [")
+    (tmp_path / "two.yaml").write_text(SOURCE)
+    with pytest.raises(FlowFileError) as refused:
+        read_flows(tmp_path, ["renamed", "moved", "broken"])
+    said = str(refused.value)
+    for part in (
+        "have 4 problems; nothing was changed",
+        "flows/renamed.yml holds the flow prod/one, not prod/renamed",
+        "flows/moved.yml holds the flow dev/moved, not prod/moved",
+        "flows/broken.yml is not YAML with a namespace and an id",
+        "flows/two.yaml is not named *.yml",
+    ):
+        assert part in said
+
+
+def test_the_program_reads_the_flows_before_it_declares_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "renamed.yml").write_text(SOURCE)
+    monkeypatch.setattr("components.settings.FLOWS", tmp_path)
+    monkeypatch.setattr("components.settings.model.FLOWS", tmp_path)
+    monkeypatch.setattr("pulumi_docker.Provider", None)  # the first that would be declared
+    with pytest.raises(FlowFileError):
+        declare(program)
+
+
+def test_a_directory_without_flows_is_refused(tmp_path: Path) -> None:
+    for directory in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(FlowFileError, match="there is none: `up` would delete all flows"):
+            read_flows(directory, [])

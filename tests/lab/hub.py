@@ -22,6 +22,36 @@ from tests.estate import free_port
 HOOK = "https://edge.example:8443/hook"
 """What hooks call: a name that only the listener's certificate bears, and that no DNS knows."""
 
+PROTECTED: dict[str, Any] = {
+    "name": "main",
+    "target": "branch",
+    "enforcement": "active",
+    "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+    "bypass_actors": [{"actor_id": None, "actor_type": "DeployKey", "bypass_mode": "always"}],
+    "rules": [
+        {"type": "deletion"},
+        {"type": "non_fast_forward"},
+        {
+            "type": "pull_request",
+            "parameters": {
+                "dismiss_stale_reviews_on_push": False,
+                "require_code_owner_review": False,
+                "require_last_push_approval": False,
+                "required_approving_review_count": 0,
+                "required_review_thread_resolution": False,
+            },
+        },
+        {
+            "type": "required_status_checks",
+            "parameters": {
+                "strict_required_status_checks_policy": False,
+                "required_status_checks": [{"context": "check"}],
+            },
+        },
+    ],
+}
+"""A ruleset for the default branch: pull requests with a check only."""
+
 
 @dataclass
 class Received:
@@ -60,6 +90,12 @@ class Hub:
     def git(self) -> str:
         """Return where its repositories are over HTTP."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Return where its SSH service is: no port of this machine leads there."""
+        format_ = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return run("address", ["docker", "inspect", "--format", format_, self.name]).strip()
 
     def restart(self) -> None:
         """Stop the container, and start it again."""

@@ -1,12 +1,15 @@
 """Git at the lab's GitHub: over HTTP with a token, over SSH with a deploy key, within the rules of a branch."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.lab.hub import Hub, attempt, git, hub
+from lab import keys
+from tests.lab.hub import HOOK, PROTECTED, Hub, attempt, git, hub
 
 REPO = "/repos/centaurin/carica"
 
@@ -45,7 +48,7 @@ def commit(checkout: Path, text: str = "two\n") -> str:
 def test_a_push_over_http_moves_the_branch_and_hooks_hear_of_it(github: Hub, api: httpx.Client, tmp_path: Path) -> None:
     token = github.client.token({"contents": "write"})
     git("clone", "--quiet", over_http(github, token), str(tmp_path / "work"))
-    body = {"events": ["push"], "config": {"url": "https://edge.example:8443/", "content_type": "json"}}
+    body = {"events": ["push"], "config": {"url": HOOK, "content_type": "json"}}
     api.post(f"{REPO}/hooks", json=body)
     sha = commit(tmp_path / "work")
     git("push", "--quiet", "origin", "main", cwd=tmp_path / "work")
@@ -75,3 +78,104 @@ def test_a_public_repository_is_read_by_anyone_and_written_by_none(github: Hub, 
     (tmp_path / "work/a").write_text("c")
     git("commit", "--quiet", "--all", "--message", "x", cwd=tmp_path / "work")
     assert attempt("push", "origin", "main", cwd=tmp_path / "work").returncode != 0
+
+
+def ssh(github: Hub, folder: Path, key: str, host_key: str = "github_ed25519") -> dict[str, str]:
+    """Return the environment of a git that logs in with a key, and knows the host by its key."""
+    folder.mkdir(exist_ok=True)
+    (folder / "known_hosts").write_text(f"{github.address} {keys.ssh_key(host_key).public}\n")
+    keys.keep(folder / key, keys.ssh_key(key).private)
+    options = "-o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -F /dev/null"
+    return {"GIT_SSH_COMMAND": f"ssh -i {folder / key} -o UserKnownHostsFile={folder / 'known_hosts'} {options}"}
+
+
+def deploy_key(api: httpx.Client, key: str, *, read_only: bool) -> None:
+    body = {"title": key, "key": keys.ssh_key(key).public, "read_only": read_only}
+    api.post(f"{REPO}/keys", json=body).raise_for_status()
+
+
+def protect(api: httpx.Client, *actors: dict[str, Any]) -> None:
+    """Let nothing but pull requests change the default branch, except for `actors`."""
+    api.post(f"{REPO}/rulesets", json={**PROTECTED, "bypass_actors": actors}).raise_for_status()
+
+
+@pytest.fixture
+def public(api: httpx.Client) -> None:
+    """Rulesets are for public repositories in a free plan."""
+    api.patch(REPO, json={"visibility": "public"}).raise_for_status()
+
+
+def test_a_deploy_key_reads_its_repository_and_no_other(github: Hub, api: httpx.Client, tmp_path: Path) -> None:
+    deploy_key(api, "reader", read_only=True)
+    github.client.commit("centaurin/open", {"a": "b"})
+    env = ssh(github, tmp_path / "keys", "reader")
+    git("clone", "--quiet", f"git@{github.address}:centaurin/carica.git", str(tmp_path / "work"), env=env)
+    assert (tmp_path / "work/README.md").read_text() == "one\n"
+    other = attempt("ls-remote", f"git@{github.address}:centaurin/open.git", env=env)
+    assert "ERROR: Repository not found." in other.stderr
+    commit(tmp_path / "work")
+    refused = attempt("push", "origin", "main", cwd=tmp_path / "work", env=env)
+    assert "ERROR: The key you are authenticating with has been marked as read only." in refused.stderr
+
+
+def test_ssh_lets_only_known_keys_in_and_gives_no_shell(github: Hub, api: httpx.Client, tmp_path: Path) -> None:
+    unknown = attempt(
+        "ls-remote", f"git@{github.address}:centaurin/carica.git", env=ssh(github, tmp_path / "keys", "unknown")
+    )
+    assert "Permission denied (publickey)" in unknown.stderr
+    deploy_key(api, "reader", read_only=True)
+    words = ssh(github, tmp_path / "keys", "reader")["GIT_SSH_COMMAND"].split()
+    shell = subprocess.run([*words, f"git@{github.address}", "id"], capture_output=True, text=True, check=False)
+    assert shell.returncode == 1
+    assert "successfully authenticated, but GitHub does not provide shell access" in shell.stderr
+
+
+def test_a_host_of_another_key_is_not_trusted(github: Hub, api: httpx.Client, tmp_path: Path) -> None:
+    deploy_key(api, "reader", read_only=True)
+    env = ssh(github, tmp_path / "keys", "reader", host_key="another_host")
+    refused = attempt("ls-remote", f"git@{github.address}:centaurin/carica.git", env=env)
+    assert "Host key verification failed" in refused.stderr
+
+
+def test_a_push_over_ssh_is_heard_of_too(github: Hub, api: httpx.Client, tmp_path: Path) -> None:
+    deploy_key(api, "writer", read_only=False)
+    body = {"events": ["push"], "config": {"url": HOOK, "content_type": "json"}}
+    api.post(f"{REPO}/hooks", json=body).raise_for_status()
+    env = ssh(github, tmp_path / "keys", "writer")
+    git("clone", "--quiet", f"git@{github.address}:centaurin/carica.git", str(tmp_path / "work"), env=env)
+    sha = commit(tmp_path / "work")
+    git("push", "--quiet", "origin", "main", cwd=tmp_path / "work", env=env)
+    assert github.client.deliveries("centaurin/carica")[-1]["request"]["payload"]["after"] == sha
+
+
+def test_rules_stop_a_direct_push_in_githubs_words(
+    github: Hub, api: httpx.Client, public: None, tmp_path: Path
+) -> None:
+    protect(api)
+    token = github.client.token({"contents": "write"})
+    git("clone", "--quiet", over_http(github, token), str(tmp_path / "work"))
+    commit(tmp_path / "work")
+    refused = attempt("push", "origin", "main", cwd=tmp_path / "work")
+    assert "remote: error: GH013: Repository rule violations found for refs/heads/main." in refused.stderr
+    assert "- Changes must be made through a pull request." in refused.stderr
+    assert '- Required status check "check" is expected.' in refused.stderr
+    git("push", "--quiet", "origin", "main:topic", cwd=tmp_path / "work")
+    assert "- Cannot delete this branch" in attempt("push", "origin", ":main", cwd=tmp_path / "work").stderr
+    git("commit", "--amend", "--quiet", "--message", "Another", cwd=tmp_path / "work")
+    git("push", "--quiet", "--force", "origin", "main:topic", cwd=tmp_path / "work")
+    git("reset", "--quiet", "--hard", "HEAD^", cwd=tmp_path / "work")
+    git("commit", "--amend", "--quiet", "--message", "Yet another", cwd=tmp_path / "work")
+    forced = attempt("push", "--force", "origin", "main", cwd=tmp_path / "work")
+    assert "- Cannot force-push to this branch" in forced.stderr
+
+
+def test_who_may_pass_the_rules_by_is_told_that_it_did(
+    github: Hub, api: httpx.Client, public: None, tmp_path: Path
+) -> None:
+    protect(api, {"actor_id": None, "actor_type": "DeployKey", "bypass_mode": "always"})
+    deploy_key(api, "writer", read_only=False)
+    env = ssh(github, tmp_path / "keys", "writer")
+    git("clone", "--quiet", f"git@{github.address}:centaurin/carica.git", str(tmp_path / "work"), env=env)
+    commit(tmp_path / "work")
+    passed = git("push", "origin", "main", cwd=tmp_path / "work", env=env)
+    assert "remote: Bypassed rule violations for refs/heads/main:" in passed

@@ -1,5 +1,17 @@
 """The operations, by subject; importing this package registers them all."""
 
-from . import code, hooks, meta, repositories
+from . import actions, code, deployments, environments, hooks, issues, keys, meta, pulls, repositories, rulesets
 
-__all__ = ["code", "hooks", "meta", "repositories"]
+__all__ = [
+    "actions",
+    "code",
+    "deployments",
+    "environments",
+    "hooks",
+    "issues",
+    "keys",
+    "meta",
+    "pulls",
+    "repositories",
+    "rulesets",
+]

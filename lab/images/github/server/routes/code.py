@@ -8,6 +8,7 @@ from ..git import ZERO, Git, person
 from ..models import Json
 from ..objects import node_id
 from ..pushes import moved
+from ..rules import named
 
 REFS = "/repos/{owner}/{repo}/git/refs"
 
@@ -24,7 +25,8 @@ def url(call: Call, rest: str) -> str:
 
 def protected(call: Call, branch: str) -> bool:
     """Say whether a rule is for the branch."""
-    return False
+    it = call.repository
+    return any(named(each, it, f"refs/heads/{branch}") for each in it.rulesets.values())
 
 
 def _branch(call: Call, name: str, commit: str) -> Json:

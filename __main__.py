@@ -36,7 +36,7 @@ kestra = Kestra(
         termination_grace=settings.termination_grace,
         postgres=postgres,
         database_password=secret(settings.kestra_database.password),
-        more_networks=settings.kestra_networks,
+        more_networks=settings.networks,
         variables=settings.flow_variables,
         secrets={"GITHUB_TOKEN": secret(settings.github_token), "WEBHOOK_KEY": secret(settings.webhook_key)},
         ssh_key=secret(settings.kestra_ssh_key),
@@ -56,6 +56,7 @@ edge = HAProxy(
         certificate=secret(settings.tls_certificate),
         webhook_secret=secret(settings.webhook_secret),
         kestra=kestra,
+        more_networks=settings.networks,
     ),
     on_engine,
 )

@@ -51,6 +51,8 @@ class HAProxyArgs:
     """What GitHub signs deliveries with."""
     kestra: Kestra
     """What is behind it."""
+    more_networks: tuple[str, ...]
+    """Networks of other containers that call it."""
 
 
 class HAProxy(pulumi.ComponentResource):
@@ -119,7 +121,10 @@ class HAProxy(pulumi.ComponentResource):
                 user=USER,
                 # -W and -db as in the image's entrypoint; -S is the socket that reloads.
                 command=["haproxy", "-W", "-db", "-S", f"{RUN}/master.sock", "-f", f"{CONFIGURATION}/haproxy.cfg"],
-                networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.kestra.network)],
+                networks_advanced=[
+                    docker.ContainerNetworksAdvancedArgs(name=args.kestra.network),
+                    *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.more_networks),
+                ],
                 ports=[
                     docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
                     for inside, outside in ((8080, args.http_port), (8443, args.https_port))

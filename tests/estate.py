@@ -176,7 +176,7 @@ def estate(project: Path) -> Iterator[Estate]:
     ):
         say(line)
     settings |= {f"{stack.PROJECT}:{key}": str(value) for key, value in ports.items()}
-    settings[f"{stack.PROJECT}:kestraNetworks"] = [f"carica-{name}-lab"]
+    settings[f"{stack.PROJECT}:networks"] = [f"carica-{name}-lab"]
     settings[f"{stack.PROJECT}:deployHosts"][0]["adminPort"] = ssh_port
     document["config"] = _without_secrets(settings)
     (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))

@@ -83,6 +83,7 @@ class Settings(Model):
     bind_address: IPv4Address = IPv4Address("127.0.0.1")
     http_port: Port = 8080
     https_port: Port = 8443
+    networks: tuple[str, ...] = ()
     docker_host: Annotated[
         str, matching(r"unix:///\S+|ssh://\S+|tcp://\S+", "must begin with unix://, ssh:// or tcp://")
     ] = "unix:///var/run/docker.sock"
@@ -99,7 +100,6 @@ class Settings(Model):
     kestra_memory: Annotated[int, Field(ge=768)] = 4096
     kestra_user: Annotated[str, matching(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "is not an e-mail address")]
     kestra_password: KestraPassword
-    kestra_networks: tuple[str, ...] = ()
     encryption_key: EncryptionKey
     termination_grace: Annotated[int, Field(ge=5, le=3600)] = 300
 

@@ -194,6 +194,14 @@ def test_commands_on_the_deploy_host_pin_its_key_and_have_a_time_limit(desk: lis
         assert given["addPreviousOutputInEnv"] is False
 
 
+def test_kestra_and_the_edge_join_other_networks() -> None:
+    declared = containers(declare(lambda: program(networks=["other"])))
+    for name in ("carica-test-kestra", "carica-test-haproxy"):
+        assert {"carica-test-kestra-web", "other"} <= {
+            each["name"] for each in plain(declared[name])["networksAdvanced"]
+        }
+
+
 def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:
     flows = [plain(each) for each in desk if each.type == "pulumi-python:dynamic/carica:Flow"]
     assert len(flows) == 4

@@ -16,18 +16,41 @@ USER = "haproxy"
 CONFIGURATION = "/usr/local/etc/haproxy"
 RUN = "/var/lib/haproxy"
 
+REMEMBERED = 4
+"""How many keys, and how many secrets, are taken at once: the one in force, and those that hooks may still use."""
+
 _INSTALL = f"""
 # Checked before it is put in place, and put in place whole: what runs goes on until the new one is known to be good.
-install -m 0400 /new/edge.pem {CONFIGURATION}/tls/$CERTIFICATE.pem
-haproxy -c -q -f /new/haproxy.cfg
-install -m 0400 /new/haproxy.cfg {CONFIGURATION}/haproxy.cfg.new
-mv {CONFIGURATION}/haproxy.cfg.new {CONFIGURATION}/haproxy.cfg
+umask 077
+cd {CONFIGURATION}
+install -m 0400 /new/edge.pem tls/$CERTIFICATE.pem
+
+# `accepted` has a line `key|secret, until when, value` for all that hooks may use, the newest first: what is in force,
+# for ever, and what was before it, for an hour from now or what is left of its own hour.
+touch accepted
+awk -v hour=$(($(date +%s) + 3600)) '
+    NR == FNR {{ given[$1] = $2; print $1, "9999999999", $2 }}
+    NR > FNR && NF == 3 && $3 "" != given[$1] "" && $2 > hour - 3600 {{ print $1, ($2 < hour ? $2 : hour), $3 }}
+' /new/accepted accepted > accepted.new
+{{
+    cat /new/haproxy.cfg
+    awk '
+        BEGIN {{ print "global" }}
+        {{ name = $1 n[$1]++ }}
+        {{ printf "    set-var proc.%s str(%s)\\n    set-var proc.%s_until int(%s)\\n", name, $3, name, $2 }}
+    ' accepted.new
+}} > haproxy.cfg.new
+
+haproxy -c -q -f haproxy.cfg.new
+mv haproxy.cfg.new haproxy.cfg
 if socat -u OPEN:/dev/null UNIX-CONNECT:{RUN}/master.sock 2>/dev/null; then
     answer=$(echo reload | socat -t20 - UNIX-CONNECT:{RUN}/master.sock)
     echo "$answer"
     echo "$answer" | grep -q Success=1
 fi
-find {CONFIGURATION}/tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
+find tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
+# Last: hooks move only after a job that ended well, so what one that did not had in force is forgotten.
+mv accepted.new accepted
 """
 
 
@@ -47,6 +70,8 @@ class HAProxyArgs:
     """Published port of HTTPS."""
     certificate: pulumi.Input[str]
     """PEM: certificate chain, then its private key."""
+    webhook_key: pulumi.Input[str]
+    """Last segment of the webhooks' URLs, as GitHub calls them."""
     webhook_secret: pulumi.Input[str]
     """What GitHub signs deliveries with."""
     kestra: Kestra
@@ -99,11 +124,15 @@ class HAProxy(pulumi.ComponentResource):
                 script=_INSTALL,
                 files={
                     "/new/edge.pem": args.certificate,
+                    "/new/accepted": render(
+                        "accepted.j2", webhook_key=args.webhook_key, webhook_secret=args.webhook_secret
+                    ),
                     "/new/haproxy.cfg": render(
                         "haproxy.cfg.j2",
                         run=RUN,
                         certificate=pulumi.Output.concat(CONFIGURATION, "/tls/", fingerprint, ".pem"),
-                        webhook_secret=args.webhook_secret,
+                        remembered=REMEMBERED,
+                        inner_key=args.kestra.webhook_key,
                         domain=urlsplit(args.url).hostname,
                         url=args.url,
                         kestra=args.kestra.address,

@@ -1,6 +1,8 @@
 """Kestra: configuration file, secrets, storage, container, health."""
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,7 +42,7 @@ class KestraArgs:
     password: pulumi.Input[str]
     """The password to it."""
     encryption_key: pulumi.Input[str]
-    """32 bytes in base64; encrypts outputs and inputs of type SECRET."""
+    """32 bytes in base64; encrypts outputs and inputs of type SECRET, and `webhook_key` follows from it."""
     termination_grace: int
     """Seconds that running tasks get to end when the server stops."""
     postgres: Postgres
@@ -52,7 +54,7 @@ class KestraArgs:
     variables: Mapping[str, pulumi.Input[str]]
     """What flows read as `envs.name` (lower case)."""
     secrets: Mapping[str, pulumi.Input[str]]
-    """What flows read as `secret('NAME')` (upper case)."""
+    """What flows read as `secret('NAME')` (upper case), besides WEBHOOK_KEY."""
     ssh_key: pulumi.Input[str]
     """Private key that flows log in to deploy hosts with."""
     known_hosts: tuple[str, ...]
@@ -68,6 +70,8 @@ class Kestra(pulumi.ComponentResource):
     """Name of the network it serves on, which also leads out to Git and the deploy hosts."""
     address = "kestra:8080"
     """UI and API on `network`."""
+    webhook_key: pulumi.Output[str]
+    """Last segment of its webhooks' URLs, which only the edge calls: a new key in the hooks is no restart of Kestra."""
     container: docker.Container
     """The server, healthy."""
     image: pulumi.Output[str]
@@ -94,6 +98,7 @@ class Kestra(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        self.webhook_key = pulumi.Output.from_input(args.encryption_key).apply(_webhook_key)
         configuration = render(
             "kestra.yml.j2",
             database_host=args.postgres.host,
@@ -114,7 +119,7 @@ class Kestra(pulumi.ComponentResource):
                 envs=[
                     f"JAVA_OPTS=-Xmx{args.runtime.memory * 6 // 10}m",
                     *(pulumi.Output.concat(f"ENV_{key.upper()}=", value) for key, value in args.variables.items()),
-                    *(_secret(key, value) for key, value in args.secrets.items()),
+                    *(_secret(key, value) for key, value in {**args.secrets, "WEBHOOK_KEY": self.webhook_key}.items()),
                 ],
                 uploads=[
                     _upload("/app/confs/application.yml", configuration),
@@ -149,6 +154,11 @@ class Kestra(pulumi.ComponentResource):
         self.network = network.name
         self.image = image.name
         self.register_outputs({"network": self.network, "image": self.image})
+
+
+def _webhook_key(encryption_key: str) -> str:
+    """Derive a key from what Kestra's owner never changes."""
+    return hmac.new(base64.b64decode(encryption_key), b"webhook key", hashlib.sha256).hexdigest()
 
 
 def _secret(name: str, value: pulumi.Input[str]) -> pulumi.Output[str]:

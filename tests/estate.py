@@ -108,13 +108,17 @@ class Estate:
         outcome = self.pulumi("preview", "--diff", "--expect-no-changes")
         assert outcome.code == 0, outcome.text
 
-    def interrupted_up(self, after: str) -> None:
-        """Start `pulumi up`, and interrupt it as Ctrl-C does once its output names `after`."""
-        process = subprocess.Popen(
+    def started_up(self) -> subprocess.Popen[str]:
+        """Start `pulumi up`, to be followed by its output."""
+        return subprocess.Popen(
             ["pulumi", "up", "--yes", "--skip-preview", "--stack", self.name, "--color", "never"],
             cwd=self.project, env={**os.environ, **self.env}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+
+    def interrupted_up(self, after: str) -> None:
+        """Start `pulumi up`, and interrupt it as Ctrl-C does once its output names `after`."""
+        process = self.started_up()
         assert process.stdout
         for line in process.stdout:
             if after in line:

@@ -5,8 +5,7 @@ import subprocess
 import httpx
 import pytest
 
-from lab import github
-from tests.estate import Estate, eventually
+from tests.estate import Estate
 
 FLOWS = {"gh_push_deployment", "gh_workflow_completed", "push_to_git", "sync_from_git"}
 
@@ -29,13 +28,6 @@ def edit_in_ui(desk: Estate, flow: str, text: str) -> None:
     """Store a flow as the editor does."""
     with desk.desk.api() as api:
         api.put(f"/flows/prod/{flow}", content=text, headers={"Content-Type": "application/x-yaml"}).raise_for_status()
-
-
-def deliver(desk: Estate, secret: str) -> int:
-    """Send a signed ping-like body to a webhook; return the status."""
-    body = github.push("centaurin/carica-deploy", "0" * 40, branch="other")
-    url = desk.desk.webhook_urls["gh_push_deployment"]
-    return github.Delivery("push", body, secret).send(url, desk.desk.trust).status_code
 
 
 def test_up_makes_a_desk_that_is_healthy(desk: Estate) -> None:
@@ -143,21 +135,6 @@ def test_an_edit_in_the_ui_shows_as_a_diff_and_is_put_back(desk: Estate) -> None
     desk.up("--refresh")
     assert "edited by hand" not in source(desk, "push_to_git")
     desk.expect_no_changes()
-
-
-def test_a_new_webhook_secret_is_reloaded_without_replacing_the_edge(desk: Estate) -> None:
-    old, new = desk.setting("webhookSecret"), "a-new-secret-of-the-webhooks"
-    assert deliver(desk, old) < 300
-    before = desk.container_ids()
-    desk.set("webhookSecret", new, secret=True)
-    changes = desk.up().changes()
-    assert changes["update"] == 1
-    assert set(changes) == {"update", "same"}
-    assert desk.container_ids() == before
-    assert eventually(lambda: deliver(desk, old) == 403)
-    assert deliver(desk, new) < 300
-    desk.set("webhookSecret", old, secret=True)
-    desk.up()
 
 
 def test_a_new_database_password_is_taken_on_and_kestra_comes_back(desk: Estate) -> None:

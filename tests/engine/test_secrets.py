@@ -1,5 +1,8 @@
 """Planted secrets are searched for wherever a person or a program could read them."""
 
+import base64
+import hashlib
+import hmac
 import json
 import subprocess
 
@@ -26,6 +29,8 @@ def planted(desk: Estate) -> dict[str, str]:
     shown = json.loads(desk.pulumi("config", "--json", "--show-secrets").text)
     values = {key: shown[f"carica-kestra:{key}"]["value"] for key in SETTINGS}
     values["databases"] = shown["carica-kestra:databases"]["objectValue"][0]["password"]
+    encryption_key = base64.b64decode(values["encryptionKey"])
+    values["Kestra's webhook key"] = hmac.new(encryption_key, b"webhook key", hashlib.sha256).hexdigest()
     # Keys have a head that all keys share, and several lines.
     return {key: value.splitlines()[-3 if "KEY-----" in value else 0][-40:] for key, value in values.items()}
 

@@ -1,5 +1,8 @@
 """What each component declares: options, hardening, and where secrets may stand."""
 
+import base64
+import hashlib
+import hmac
 import json
 import runpy
 from pathlib import Path
@@ -10,12 +13,14 @@ from pulumi.runtime import rpc
 
 from components import settings as stack_settings
 from tests.unit.recording import Declared, declare
-from tests.unit.valid import SECRET_KEYS, values
+from tests.unit.valid import ENCRYPTION_KEY, SECRET_KEYS, private_key, values
 
 ROOT = Path(__file__).parent.parent.parent
 CONTAINER = "docker:index/container:Container"
 JOB = "pulumi-python:dynamic/carica:Job"
+INNER_KEY = hmac.new(base64.b64decode(ENCRYPTION_KEY), b"webhook key", hashlib.sha256).hexdigest()
 SECRETS = ["superuser-password", "kestra-role-password", "Kestra-login-1", "k" * 24, "s" * 40, "t" * 40]
+SECRETS += [ENCRYPTION_KEY, INNER_KEY, base64.b64encode(INNER_KEY.encode()).decode()]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,11 @@ def jobs(desk: list[Declared]) -> dict[str, dict[str, Any]]:
 def plain(declared: Declared) -> dict[str, Any]:
     """Inputs with secrets laid open."""
     return {key: _open(value) for key, value in declared.inputs.items()}
+
+
+def inputs(declared: list[Declared]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Inputs by type and name: the order in which resources are declared is nobody's choice."""
+    return {(each.type, each.name): plain(each) for each in declared}
 
 
 def _open(value: Any) -> Any:
@@ -200,6 +210,21 @@ def test_kestra_and_the_edge_join_other_networks() -> None:
         assert {"carica-test-kestra-web", "other"} <= {
             each["name"] for each in plain(declared[name])["networksAdvanced"]
         }
+
+
+def test_kestra_knows_the_inner_key_and_github_the_outer_one(desk: list[Declared]) -> None:
+    assert f"SECRET_WEBHOOK_KEY={SECRETS[-1]}" in plain(containers(desk)["carica-test-kestra"])["envs"]
+    files = jobs(desk)["carica-test-haproxy-configuration"]["files"]
+    assert INNER_KEY in files["/new/haproxy.cfg"]
+    assert files["/new/accepted"] == f"key {'k' * 24}\nsecret {base64.b64encode(b's' * 40).decode()}\n"
+
+
+def test_a_new_webhook_key_and_secret_run_the_edges_job_and_change_nothing_else() -> None:
+    ssh = {key: private_key() for key in ("adminSshKey", "kestraSshKey")}
+    before = inputs(declare(lambda: program(**ssh)))
+    after = inputs(declare(lambda: program(**ssh, webhookKey="n" * 24, webhookSecret="n" * 40)))
+    assert before.keys() == after.keys()
+    assert {key for key in before if before[key] != after[key]} == {(JOB, "carica-test-haproxy-configuration")}
 
 
 def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:

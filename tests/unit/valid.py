@@ -1,5 +1,6 @@
 """A stack's settings that are right in every point, to change one point at a time."""
 
+import base64
 import json
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ SECRET_KEYS = {
     "adminSshKey",
     "kestraSshKey",
 }
+ENCRYPTION_KEY = base64.b64encode(b"thirty-two bytes of no secrecy..").decode()
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8eQ2rRVTTDNX0a8mCfd6cDGNrcDpFCbbqHdRuBoEIb"
 
 
@@ -45,7 +47,7 @@ def values(**changed: Any) -> dict[str, str]:
         "kestraImage": "kestra/kestra:v2.0.8",
         "kestraUser": "admin@example.com",
         "kestraPassword": "Kestra-login-1",
-        "encryptionKey": keys.encryption_key(),
+        "encryptionKey": ENCRYPTION_KEY,
         "haproxyImage": "haproxy:3.4.7-alpine",
         "webhookKey": "k" * 24,
         "webhookSecret": "s" * 40,

@@ -1,0 +1,330 @@
+"""The edge alone: the real HAProxy with what the program gives it, before a Kestra that only tells what it is asked."""
+
+import json
+import secrets
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from components.job import JobError, JobProvider
+from lab import github, keys
+from lab.engine import engine
+from lab.image_builder import images
+from lab.paths import ROOT
+from lab.shell import run
+from tests.estate import eventually, free_port
+from tests.unit.recording import Declared, declare
+from tests.unit.test_components import containers, jobs, plain, program
+
+HOOK = "/api/v1/main/executions/webhook/prod/a_flow/"
+HOUR = 3600
+KESTRA = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend kestra
+    bind :8080
+    http-request return status 500 if { path_sub /broken/ }
+    http-request return status 200 content-type text/plain lf-string "%[pathq]"
+"""
+
+
+def docker(*words: str, stdin: str = "") -> str:
+    return run("docker", ["docker", *words], stdin=stdin)
+
+
+@dataclass
+class Edge:
+    """An edge that is taken from `configure` to `configure`, as a stack is from `up` to `up`."""
+
+    name: str
+    image: str
+    port: int
+
+    def declared(self, key: str, secret: str) -> list[Declared]:
+        """What the program declares."""
+        return declare(lambda: program(webhookKey=key, webhookSecret=secret, haproxyImage=self.image))
+
+    def job(self, which: str, key: str, secret: str) -> dict[str, Any]:
+        """What a job is given, on this edge's volumes."""
+        given = jobs(self.declared(key, secret))[f"carica-test-haproxy-{which}"]
+        volumes = {path: volume.replace("carica-test-haproxy", self.name) for path, volume in given["volumes"].items()}
+        return given | {"image": self.image, "volumes": volumes}
+
+    def configure(self, key: str, secret: str) -> None:
+        """Run the configuration job for a key and a secret."""
+        JobProvider().create(self.job("configuration", key, secret))
+
+    def inside(self, script: str, *, user: str = "haproxy") -> str:
+        """Run a script on the volumes."""
+        volumes = [f"--volume={self.name}-{which}:{path}" for path, which in self.paths.items()]
+        command = ["run", "--rm", "--interactive", "--network=none", f"--user={user}", *volumes]
+        return docker(*command, "--entrypoint=sh", self.image, "-eu", stdin=script)
+
+    paths = {"/usr/local/etc/haproxy": "configuration", "/var/lib/haproxy": "run"}  # noqa: RUF012
+
+    def start(self) -> None:
+        """Start HAProxy as the program does, and what stands for Kestra."""
+        given = plain(containers(self.declared("k" * 24, "s" * 40))["carica-test-haproxy"])
+        docker("network", "create", self.name)
+        stand_in = f"cat > /tmp/kestra.cfg <<'END'\n{KESTRA}END\nexec haproxy -db -f /tmp/kestra.cfg"
+        options = ["--detach", f"--network={self.name}"]
+        docker(
+            "run", *options, f"--name={self.name}-kestra", "--network-alias=kestra", self.image, "sh", "-c", stand_in
+        )
+        options += [f"--user={given['user']}", "--read-only", f"--publish=127.0.0.1:{self.port}:8443"]
+        options += [f"--volume={self.name}-{which}:{path}" for path, which in self.paths.items()]
+        docker("run", *options, f"--name={self.name}", self.image, *given["command"])
+        eventually(lambda: self.status("/") == 200)
+
+    def reload(self, edit: str) -> None:
+        """Edit the configuration on the volume by a sed script, and reload it."""
+        script = f"sed -i '{edit}' /usr/local/etc/haproxy/haproxy.cfg\n"
+        script += "echo reload | socat -t20 - UNIX-CONNECT:/var/lib/haproxy/master.sock"
+        assert "Success=1" in self.inside(script)
+
+    def let_the_hour_pass(self) -> None:
+        """HAProxy's clock cannot be moved, so the limits are."""
+        self.reload("s/_until int(1[0-9]*)/_until int(1)/")
+
+    def accepted(self) -> dict[str, list[tuple[str, int]]]:
+        """What the edge takes: `key` and `secret` → value in HAProxy's words and seconds left, the newest first."""
+        found: dict[str, list[tuple[str, int]]] = {"key": [], "secret": []}
+        for line in self.inside("cat /usr/local/etc/haproxy/accepted").splitlines():
+            what, until, value = line.split()
+            found[what].append((value, int(until) - int(time.time())))
+        return found
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A client without a connection kept open: GitHub makes a new one for each delivery."""
+        trust = ssl.create_default_context(cadata=keys.ca_certificate())
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=trust, trust_env=False, limits=limits)
+
+    def status(self, path: str) -> int:
+        try:
+            return self.client.get(path).status_code
+        except httpx.TransportError:
+            return 0
+
+    def deliver(self, key: str, secret: str, body: bytes | None = None, hook: str = HOOK) -> httpx.Response:
+        """Send a signed body, one never seen before unless it is given."""
+        body = body or json.dumps({"id": secrets.token_hex(8)}).encode()
+        return self.client.post(
+            hook + key, content=body, headers={"X-Hub-Signature-256": github.signature(secret, body)}
+        )
+
+    def log(self) -> str:
+        shown = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, check=True)
+        return shown.stdout + shown.stderr
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Edge]:
+    """An edge that never was configured."""
+    image = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["carica-kestra:haproxyImage"]
+    engine()
+    images({"haproxy": image})
+    name = f"carica-edge{secrets.token_hex(3)}"
+    for which in Edge.paths.values():
+        docker("volume", "create", f"{name}-{which}")
+    edge = Edge(name, image, free_port())
+    JobProvider().create(edge.job("owner", new_key(), new_secret()))
+    yield edge
+    docker("rm", "--force", "--volumes", name, f"{name}-kestra")
+    docker("volume", "rm", *(f"{name}-{which}" for which in Edge.paths.values()))
+    docker("network", "rm", name)
+
+
+@pytest.fixture(scope="module")
+def edge(fresh: Edge) -> Edge:
+    """An edge that serves."""
+    fresh.configure(new_key(), new_secret())
+    fresh.start()
+    return fresh
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def new_secret() -> str:
+    return secrets.token_hex(32)
+
+
+def test_the_first_job_has_nothing_to_remember(fresh: Edge) -> None:
+    fresh.configure("the-first-key-of-all-keys", new_secret())
+    accepted = fresh.accepted()
+    assert [value for value, _ in accepted["key"]] == ["the-first-key-of-all-keys"]
+    assert len(accepted["secret"]) == 1
+
+
+def test_a_delivery_reaches_kestra_with_the_key_that_only_the_edge_knows(edge: Edge) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(key, secret)
+    answer = edge.deliver(key, secret)
+    assert answer.status_code == 200
+    inner = answer.text.removeprefix(HOOK)
+    assert inner != key
+    assert len(bytes.fromhex(inner)) == 32
+    assert edge.deliver(f"{key}?a=b", secret).text == f"{HOOK}{inner}?a=b"
+    assert edge.deliver(inner, secret).status_code == 404
+    edge.configure(new_key(), secret)
+    assert edge.deliver(key, secret).text == f"{HOOK}{inner}"
+
+
+def test_a_key_that_is_not_quite_right_is_a_404_whoever_signed(edge: Edge) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(key, secret)
+    for wrong in (new_key(), key[:-1], key + "x", key.swapcase(), "x" * 256, "", f"{key}/", f"{key}/more"):
+        assert edge.deliver(wrong, secret).status_code == 404, wrong
+        assert edge.deliver(wrong, new_secret()).status_code == 404, wrong
+    assert edge.deliver(key, new_secret()).status_code == 403
+
+
+def test_old_and_new_are_taken_for_an_hour_and_then_the_new_alone(edge: Edge) -> None:
+    (key, secret), (later_key, later_secret) = (new_key(), new_secret()), (new_key(), new_secret())
+    edge.configure(key, secret)
+    edge.configure(later_key, later_secret)
+    accepted = edge.accepted()
+    for what in ("key", "secret"):
+        assert accepted[what][0][1] > 100 * 365 * 24 * HOUR
+        assert HOUR - 30 < accepted[what][1][1] <= HOUR
+    for each in (key, later_key):
+        for signer in (secret, later_secret):
+            assert edge.deliver(each, signer).status_code == 200
+        assert edge.deliver(each, new_secret()).status_code == 403
+    edge.let_the_hour_pass()
+    assert edge.deliver(key, later_secret).status_code == 404
+    assert edge.deliver(later_key, secret).status_code == 403
+    assert edge.deliver(later_key, later_secret).status_code == 200
+
+
+def test_what_was_replaced_keeps_its_own_hour_over_other_changes(edge: Edge) -> None:
+    first, second, third, secret = new_key(), new_key(), new_key(), new_secret()
+    edge.configure(first, secret)
+    edge.configure(second, secret)
+    since = edge.inside("grep -F -e " + first + " /usr/local/etc/haproxy/accepted")
+    time.sleep(1)
+    edge.configure(second, secret)
+    edge.configure(third, secret)
+    assert edge.inside("grep -F -e " + first + " /usr/local/etc/haproxy/accepted") == since
+    assert [value for value, _ in edge.accepted()["key"][:3]] == [third, second, first]
+    # An `up` whose hooks did not move, and that was tried again with another key: hooks may have any of the three.
+    assert {edge.deliver(each, secret).status_code for each in (first, second, third)} == {200}
+
+
+def test_a_return_to_the_old_value_is_a_rotation_like_any_other(edge: Edge) -> None:
+    key, other, secret = new_key(), new_key(), new_secret()
+    edge.configure(key, secret)
+    edge.configure(other, secret)
+    edge.configure(key, secret)
+    assert [value for value, _ in edge.accepted()["key"][:2]] == [key, other]
+    edge.let_the_hour_pass()
+    assert edge.deliver(key, secret).status_code == 200
+    assert edge.deliver(other, secret).status_code == 404
+
+
+def test_what_is_past_its_hour_is_forgotten_by_the_next_job(edge: Edge) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(new_key(), new_secret())
+    edge.configure(key, secret)
+    edge.inside("sed -i -E 's/^(key|secret) 1[0-9]*/\\1 1/' /usr/local/etc/haproxy/accepted")
+    edge.configure(key, secret)
+    assert [value for value, _ in edge.accepted()["key"]] == [key]
+    assert len(edge.accepted()["secret"]) == 1
+    assert "key1" not in edge.inside("grep set-var.proc /usr/local/etc/haproxy/haproxy.cfg")
+
+
+def test_an_empty_value_on_the_volume_lets_nobody_in(edge: Edge) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(new_key(), new_secret())
+    edge.configure(key, secret)
+    edge.reload(r"s/\(proc.[a-z]*1\) str(.*)/\1 str(),concat()/")
+    assert "proc.secret1 str()" in edge.inside("cat /usr/local/etc/haproxy/haproxy.cfg")
+    assert edge.deliver(key, "").status_code == 403
+    assert edge.deliver("", secret).status_code == 404
+    assert edge.deliver(key, secret).status_code == 200
+
+
+def prefixes(script: str) -> list[str]:
+    """What of a script has run when it is killed: all of its beginnings that are a script."""
+    lines = script.splitlines(keepends=True)
+    cut = ["".join(lines[:number]) for number in range(len(lines))]
+    return [
+        each for each in cut if subprocess.run(["sh", "-n"], input=each, text=True, capture_output=True).returncode == 0
+    ]
+
+
+@pytest.mark.parametrize("tried_again", ["the same", "another"])
+def test_a_job_killed_between_any_two_lines_ends_in_the_same_place(edge: Edge, tried_again: str) -> None:
+    cuts = prefixes(edge.job("configuration", new_key(), new_secret())["script"])
+    assert len(cuts) > 10
+    before = new_key(), new_secret()
+    edge.configure(*before)
+    for cut in cuts:
+        wanted = new_key(), new_secret()
+        with pytest.raises(JobError, match="137"):
+            JobProvider().create(edge.job("configuration", *wanted) | {"script": f"{cut}\nexit 137"})
+        assert edge.deliver(*before).status_code == 200
+        wanted = wanted if tried_again == "the same" else (new_key(), new_secret())
+        edge.configure(*wanted)
+        accepted = edge.accepted()
+        assert [value for value, _ in accepted["key"][:2]] == [wanted[0], before[0]]
+        assert HOUR - 30 < accepted["key"][1][1] <= HOUR
+        assert edge.deliver(*before).status_code == 200
+        assert edge.deliver(*wanted).status_code == 200
+        before = wanted
+
+
+def test_a_delivery_is_taken_once_even_if_its_secret_was_changed_meanwhile(edge: Edge) -> None:
+    key, secret, body = new_key(), new_secret(), b'{"id": "taken once"}'
+    edge.configure(key, secret)
+    assert edge.deliver(key, secret, body).text != "duplicate ignored"
+    assert edge.deliver(key, secret, body).text == "duplicate ignored"
+    edge.configure(key, new_secret())
+    assert edge.deliver(key, secret, body).text == "duplicate ignored"
+
+
+def test_a_delivery_that_kestra_did_not_take_may_come_again(edge: Edge) -> None:
+    key, secret, body = new_key(), new_secret(), b'{"id": "not taken"}'
+    edge.configure(key, secret)
+    hook = HOOK.replace("a_flow", "broken")
+    assert [edge.deliver(key, secret, body, hook).status_code for _ in range(2)] == [500, 500]
+    assert edge.deliver(key, secret, body).text.startswith(HOOK)
+
+
+def test_no_key_reaches_the_log_however_it_is_written(edge: Edge) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(key, secret)
+    inner = edge.deliver(key, secret).text.removeprefix(HOOK)
+    shapes = [HOOK, HOOK.replace("/prod", "//prod"), HOOK.replace("webhook", "%77ebhook"), HOOK.replace("prod/", "")]
+    shapes += [HOOK.upper(), HOOK.replace("/main", ""), HOOK + "more/"]
+    for shape in shapes:
+        for end in ("", "/", "/more", "?a=b"):
+            edge.deliver(key + end, secret, hook=shape)
+            edge.client.get(shape + key + end)
+    edge.client.post(HOOK + key, headers={"Host": "elsewhere.example"})
+    shown = edge.log()
+    assert f"POST {HOOK}*** 200" in shown
+    assert "POST /***/executions/webhook/*** 404" in shown
+    assert key not in shown
+    assert inner not in shown
+
+
+def test_only_haproxys_user_reads_what_is_on_the_volume(edge: Edge) -> None:
+    shown = edge.inside("cd /usr/local/etc/haproxy; stat -c '%U %a %n' haproxy.cfg accepted tls/*", user="root")
+    for line in shown.splitlines():
+        owner, mode, name = line.split()
+        assert (owner, mode[-2:]) == ("haproxy", "00"), name

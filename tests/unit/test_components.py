@@ -4,11 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pulumi.runtime import rpc
 
 from components import settings as stack_settings
@@ -225,6 +227,13 @@ def test_a_new_webhook_key_and_secret_run_the_edges_job_and_change_nothing_else(
     after = inputs(declare(lambda: program(**ssh, webhookKey="n" * 24, webhookSecret="n" * 40)))
     assert before.keys() == after.keys()
     assert {key for key in before if before[key] != after[key]} == {(JOB, "carica-test-haproxy-configuration")}
+
+
+def test_kestra_does_not_log_the_keys_that_the_edge_puts_into_urls(desk: list[Declared]) -> None:
+    uploads = {each["file"]: each["content"] for each in plain(containers(desk)["carica-test-kestra"])["uploads"]}
+    exclusions = yaml.safe_load(uploads["/app/confs/application.yml"])["micronaut"]["server"]["netty"]["access-logger"]
+    url = f"/api/v1/main/executions/webhook/prod/gh_push_deployment/{INNER_KEY}"
+    assert any(re.fullmatch(each, url) for each in exclusions["exclusions"])
 
 
 def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:

@@ -193,6 +193,16 @@ def test_a_key_that_is_not_quite_right_is_a_404_whoever_signed(edge: Edge) -> No
     assert edge.deliver(key, new_secret()).status_code == 403
 
 
+@pytest.mark.parametrize("end", ["%00", "/%zz", "/%25zz", "/%25", "%2"])
+def test_a_path_that_cannot_be_decoded_is_no_way_around_the_checks(edge: Edge, end: str) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(key, secret)
+    inner = edge.deliver(key, secret).text.removeprefix(HOOK)
+    for each in (key, inner, "x"):
+        assert edge.client.post(HOOK + each + end, content=b"{}").status_code in (400, 404)
+    assert edge.status("/ui/100%25") == 200
+
+
 def test_old_and_new_are_taken_for_an_hour_and_then_the_new_alone(edge: Edge) -> None:
     (key, secret), (later_key, later_secret) = (new_key(), new_secret()), (new_key(), new_secret())
     edge.configure(key, secret)
@@ -312,7 +322,7 @@ def test_no_key_reaches_the_log_however_it_is_written(edge: Edge) -> None:
     shapes = [HOOK, HOOK.replace("/prod", "//prod"), HOOK.replace("webhook", "%77ebhook"), HOOK.replace("prod/", "")]
     shapes += [HOOK.upper(), HOOK.replace("/main", ""), HOOK + "more/"]
     for shape in shapes:
-        for end in ("", "/", "/more", "?a=b"):
+        for end in ("", "/", "/more", "?a=b", "%00", "/%zz"):
             edge.deliver(key + end, secret, hook=shape)
             edge.client.get(shape + key + end)
     edge.client.post(HOOK + key, headers={"Host": "elsewhere.example"})

@@ -41,7 +41,7 @@ awk -v hour=$(($(date +%s) + 3600)) '
     ' accepted.new
 }} > haproxy.cfg.new
 
-haproxy -c -q -f haproxy.cfg.new
+haproxy -c -f haproxy.cfg.new
 mv haproxy.cfg.new haproxy.cfg
 if socat -u OPEN:/dev/null UNIX-CONNECT:{RUN}/master.sock 2>/dev/null; then
     answer=$(echo reload | socat -t20 - UNIX-CONNECT:{RUN}/master.sock)

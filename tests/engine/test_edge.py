@@ -298,6 +298,20 @@ def test_a_job_killed_between_any_two_lines_ends_in_the_same_place(edge: Edge, t
         before = wanted
 
 
+def test_a_broken_configuration_is_refused_in_haproxys_words_and_changes_nothing(edge: Edge) -> None:
+    before, wanted = (new_key(), new_secret()), (new_key(), new_secret())
+    edge.configure(*before)
+    kept = edge.inside("cd /usr/local/etc/haproxy; cat haproxy.cfg accepted")
+    broken = edge.job("configuration", *wanted)
+    broken["files"]["/new/haproxy.cfg"] += "    garbage here\n"
+    with pytest.raises(JobError, match="unknown keyword 'garbage'") as refused:
+        JobProvider().create(broken)
+    assert wanted[0] not in str(refused.value)
+    assert edge.inside("cd /usr/local/etc/haproxy; cat haproxy.cfg accepted") == kept
+    assert edge.deliver(*before).status_code == 200
+    assert edge.deliver(*wanted).status_code == 404
+
+
 def test_a_delivery_is_taken_once_even_if_its_secret_was_changed_meanwhile(edge: Edge) -> None:
     key, secret, body = new_key(), new_secret(), b'{"id": "taken once"}'
     edge.configure(key, secret)

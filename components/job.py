@@ -1,17 +1,20 @@
 """Job: a one-shot container that must succeed."""
 
 import io
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 MEMORY = "128m"
 SECONDS = 300
 """A job that takes longer hangs, and is ended."""
+UNDONE = 1
+"""What a check ends with; other codes are failures of the check."""
 
 
 class JobError(Exception):
@@ -30,6 +33,8 @@ class JobArgs:
     """The account it runs as."""
     script: str
     """POSIX shell, run with `-eu`. What it prints is shown when it fails: no secret in it."""
+    check: str = ""
+    """Shell that ends with 1 where what the job did is undone; a refresh runs it. Empty: a refresh finds nothing."""
     volumes: Mapping[str, pulumi.Input[str]]
     """Path in the container → name of the volume it works on."""
     files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -49,7 +54,7 @@ class JobProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Run the job."""
-        _run(props)
+        _succeed(props)
         return CreateResult(props["name"], props)
 
     def diff(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -58,8 +63,22 @@ class JobProvider(ResourceProvider):
 
     def update(self, id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Run the job."""
-        _run(news)
+        _succeed(news)
         return UpdateResult(news)
+
+    def read(self, id: str, props: dict[str, Any]) -> ReadResult:
+        """Look whether the work still stands, where the job can tell: what is undone is gone, and run by the next up.
+
+        A check that could not be made says nothing: the engine or the part itself is gone, which the same refresh sees.
+        """
+        if not props["check"]:
+            return ReadResult(id, props)
+        code, log = _run(props, props["check"])
+        if code == UNDONE:
+            return ReadResult("", {})
+        if code:
+            print(f"warning: {id} could not be checked (exit code {code}): {log}", file=sys.stderr)
+        return ReadResult(id, props)
 
 
 class Job(Resource, module="carica", name="Job"):
@@ -77,6 +96,7 @@ class Job(Resource, module="carica", name="Job"):
             "image": args.image_id,
             "user": args.user,
             "script": args.script,
+            "check": args.check,
             "volumes": dict(args.volumes),
             # One output for all of them: secret as a whole as soon as one of them is.
             "files": pulumi.Output.from_input(dict(args.files)),
@@ -86,16 +106,30 @@ class Job(Resource, module="carica", name="Job"):
         super().__init__(JobProvider(), name, given, opts)
 
 
-def _run(props: dict[str, Any]) -> None:
-    """Run the job `props` describe to its end, and leave nothing behind; raises JobError."""
+def _succeed(props: dict[str, Any]) -> None:
+    """Run the job to its end; raises JobError."""
+    code, log = _run(props, props["script"])
+    if code:
+        raise JobError(f"{props['name']} ended with exit code {code}; the next up tries again.\n{log}")
+
+
+def _run(props: dict[str, Any], script: str) -> tuple[int, str]:
+    """Run `script` to its end with all that `props` give; return its exit code and what it printed.
+
+    Raises JobError when it takes too long. Leaves nothing behind.
+    """
     import docker
+    import requests
 
     # Over ssh:// this is paramiko: the SDK's other way forks `ssh` in ways that break under gRPC, which serves this.
     client = docker.DockerClient(base_url=props["engine"])
+    # What a run that was killed half way left: it holds the volumes, and the files it was handed.
+    for left in client.containers.list(all=True, filters={"label": f"carica.job={props['name']}"}):
+        left.remove(force=True)
     container = client.containers.create(
         props["image"],
         entrypoint=["/bin/sh", "-euc"],
-        command=[props["script"]],
+        command=[script],
         user=props["user"],
         environment=props["environment"],
         volumes={volume: {"bind": path, "mode": "rw"} for path, volume in props["volumes"].items()},
@@ -110,10 +144,10 @@ def _run(props: dict[str, Any]) -> None:
     try:
         container.put_archive("/", _archive(props["files"]))
         container.start()
-        exit_code = container.wait(timeout=SECONDS)["StatusCode"]
-        if exit_code != 0:
-            log = container.logs().decode(errors="replace").strip()
-            raise JobError(f"{props['name']} ended with exit code {exit_code}; the next up tries again.\n{log}")
+        code = container.wait(timeout=SECONDS)["StatusCode"]
+        return int(code), container.logs().decode(errors="replace").strip()
+    except requests.exceptions.RequestException as error:
+        raise JobError(f"{props['name']} did not end within {SECONDS} s: {error}") from None
     finally:
         container.remove(force=True)
 

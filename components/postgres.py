@@ -15,6 +15,15 @@ SOCKETS = "/var/run/postgresql"
 STOP_SECONDS = 90
 """A checkpoint of a busy server takes its time; PostgreSQL's image stops with SIGINT, its fast shutdown."""
 
+_CHECK = """
+# From standard input, as psql then tells a failure of its own (2, 3) from what it found.
+found=$(echo "SELECT rolname FROM pg_database JOIN pg_roles owner ON owner.oid = datdba
+               WHERE datname = rolname AND rolcanlogin ORDER BY 1" | psql -X -At -v ON_ERROR_STOP=1)
+for database in $DATABASES; do
+    echo "$found" | grep -qx "$database"
+done
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
@@ -104,6 +113,7 @@ class Postgres(pulumi.ComponentResource):
                 image_id=image.image_id,
                 user=USER,
                 script="psql -X -q -v ON_ERROR_STOP=1 -f /databases.sql",
+                check=_CHECK,
                 files={
                     "/databases.sql": render(
                         "databases.sql.j2",
@@ -113,7 +123,11 @@ class Postgres(pulumi.ComponentResource):
                     )
                 },
                 # A new server on a new volume has none of them: the container's id runs the job again.
-                environment={"SERVER": self.container.id, "PGUSER": USER},
+                environment={
+                    "SERVER": self.container.id,
+                    "PGUSER": USER,
+                    "DATABASES": " ".join(each.name for each in args.databases),
+                },
                 volumes={SOCKETS: sockets.name},
             ),
             opts=pulumi.ResourceOptions(parent=self),

@@ -179,6 +179,24 @@ def test_roles_log_in_with_their_password_only_and_see_no_other_database(desk: E
     assert sql(desk, "kestra", "SHOW password_encryption", password) == "scram-sha-256"
 
 
+def test_a_database_dropped_by_hand_is_noticed_and_made_again(desk: Estate) -> None:
+    def by_hand(statement: str) -> str:
+        words = ["docker", "exec", f"{desk.prefix}-postgres", "psql", "-Atc", statement]
+        return subprocess.run(words, text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+
+    desk.set("databases[1].name", "carica")
+    desk.set("databases[1].password", "the-web-application's-password", secret=True)
+    desk.up()
+    before = desk.container_ids()
+    by_hand("DROP DATABASE carica")
+    assert desk.pulumi("refresh", "--preview-only", "--expect-no-changes").code != 0
+    desk.up("--refresh")
+    assert by_hand("SELECT datname FROM pg_database WHERE datname = 'carica'") == "carica"
+    assert desk.container_ids() == before
+    desk.unset("databases[1]")
+    desk.up()
+
+
 def test_a_new_image_replaces_its_container_only(desk: Estate) -> None:
     image = desk.setting("haproxyImage")
     subprocess.run(["docker", "build", "--quiet", "--tag", "haproxy:test-other", "-"], check=True, text=True,

@@ -33,7 +33,7 @@ def volume() -> Any:
 def properties(volume: str, script: str, **changed: Any) -> dict[str, Any]:
     return {
         "name": "a-job", "engine": "unix:///var/run/docker.sock", "image": IMAGE, "user": "root", "script": script,
-        "volumes": {"/data": volume}, "files": {}, "environment": {}, "capabilities": [],
+        "check": "", "volumes": {"/data": volume}, "files": {}, "environment": {}, "capabilities": [],
     } | changed  # fmt: skip
 
 
@@ -68,6 +68,22 @@ def test_a_job_has_no_network_and_no_capability(volume: str) -> None:
         JobProvider().create(properties(volume, "cat /proc/net/dev; grep CapEff /proc/self/status; exit 1"))
     assert "eth0" not in str(failed.value)
     assert "CapEff:\t0000000000000000" in str(failed.value)
+
+
+def test_what_a_killed_run_left_is_removed_first(volume: str) -> None:
+    """It would hold the volume, and the files it was handed."""
+    left = subprocess.run(
+        ["docker", "create", "--label", "carica.job=a-job", "--volume", f"{volume}:/data", IMAGE, "true"],
+        text=True, stdout=subprocess.PIPE, check=True,
+    ).stdout.strip()  # fmt: skip
+    JobProvider().create(properties(volume, "true"))
+    assert subprocess.run(["docker", "inspect", left], capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize(("check", "stands"), [("", True), ("true", True), ("exit 1", False), ("exit 2", True)])
+def test_a_refresh_finds_a_job_undone_only_where_its_check_says_so(volume: str, check: str, stands: bool) -> None:
+    read = JobProvider().read("a-job", properties(volume, "true", check=check))
+    assert read.id == ("a-job" if stands else "")
 
 
 @pytest.fixture

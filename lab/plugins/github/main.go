@@ -30,6 +30,10 @@ func main() {
 		"repository_collaborator", "repository_deploy_key"} {
 		info.Resources["github_"+kind] = &tfbridge.ResourceInfo{DeleteBeforeReplace: true}
 	}
+	// One at most since v6.13.0 of Terraform's provider, and still a list in the official plugin.
+	info.Resources["github_repository_environment"] = &tfbridge.ResourceInfo{
+		Fields: map[string]*tfbridge.SchemaInfo{"reviewers": {MaxItemsOne: tfbridge.False()}},
+	}
 	info.MustComputeTokens(tokens.SingleModule("github_", "index", tokens.MakeStandard(name)))
 	info.SetAutonaming(255, "-")
 	tfbridge.Main(name, version, info, []byte(`{"name":"`+name+`","version":"`+version+`"}`))

@@ -22,24 +22,29 @@ def context() -> Path:
     def fill(draft: Path) -> None:
         shutil.copytree(SOURCE, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(examples_file(), draft / "webhook-examples.json")
-        (draft / "description.json").write_text(json.dumps(_description(draft)))
+        (draft / "description.json").write_text(json.dumps(_description()))
 
     return cached("github-context", (SOURCE, Path(__file__), DESCRIPTION, EXAMPLES), fill)
 
 
-def _description(draft: Path) -> dict[str, Any]:
-    """Return what the server needs of the description: all of it is 13 MB, and its package 385 MB."""
+def _description() -> dict[str, Any]:
+    """Return what the server needs of the description: all of it is 13 MB."""
     from lab.images.github.server import routes
     from lab.images.github.server.api import ROUTES
 
     assert routes  # noqa: S101 (importing them has registered them)
-    package = draft / "package"
-    command: list[str | Path] = [
-        "npm", "install", "--prefix", package, "--no-audit", "--no-fund", "--ignore-scripts", DESCRIPTION,
-    ]  # fmt: skip
-    run("GitHub's description of its API", command)
-    whole = json.loads((package / "node_modules/@octokit/openapi/generated/api.github.com.json").read_text())
-    shutil.rmtree(package)
+
+    def fetch(into: Path) -> None:
+        package = into / "package"
+        command: list[str | Path] = [
+            "npm", "install", "--prefix", package, "--no-audit", "--no-fund", "--ignore-scripts", DESCRIPTION,
+        ]  # fmt: skip
+        run("GitHub's description of its API", command)
+        shutil.copy(package / "node_modules/@octokit/openapi/generated/api.github.com.json", into)
+        # The package holds it for all editions of GitHub: 385 MB.
+        shutil.rmtree(package)
+
+    whole = json.loads((cached("github-description", (DESCRIPTION,), fetch) / "api.github.com.json").read_text())
     return extract(whole, ((each.method, each.template) for each in ROUTES))
 
 

@@ -5,25 +5,32 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives import serialization
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from components.container import Runtime
 from components.settings.values import (
+    Authority,
     Branch,
     Certificate,
+    Domain,
+    Email,
     EncryptionKey,
+    GitUrl,
     Host,
+    HostKey,
     Image,
     KestraPassword,
     Model,
     Password,
     Port,
+    PostgresImage,
     Repository,
     SshPrivateKey,
     Token,
     UnixUser,
     WebhookKey,
     WebhookSecret,
+    certified_names,
     load_key,
     matching,
 )
@@ -40,8 +47,8 @@ class Database(Model):
     @field_validator("name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
-        if name in {"postgres", "template0", "template1"}:
-            raise ValueError("is PostgreSQL's own database")
+        if name in {"postgres", "template0", "template1"} or name.startswith("pg_"):
+            raise ValueError("is a name that PostgreSQL keeps for itself")
         return name
 
 
@@ -56,10 +63,7 @@ class Server(Model):
     """The SSH service's port, as Kestra sees it."""
     user: UnixUser
     """The account deployments run as; made if it is missing."""
-    host_key: Annotated[
-        str,
-        matching(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+) [A-Za-z0-9+/=]+( .*)?", "is not a line of ssh-keyscan's"),
-    ]
+    host_key: HostKey
     """The server's public key, `ssh-ed25519 AAAA…`: pinned by Pulumi and by Kestra."""
     admin_user: UnixUser = "root"
     """The account Pulumi prepares the server as."""
@@ -67,8 +71,22 @@ class Server(Model):
     """Where Pulumi reaches it, if not at `address`."""
     admin_port: Port | None = None
     """The port there, if not `port`."""
-    repository: Annotated[str, matching(r"(https|ssh|file)://\S+|[a-z]+@\S+:\S+", "is not a Git URL")]
+    repository: GitUrl
     """What is checked out and deployed there."""
+
+    @field_validator("user")
+    @classmethod
+    def _not_root(cls, user: str) -> str:
+        if user == "root":
+            raise ValueError("is root: deployments run as an account of their own")
+        return user
+
+    @field_validator("admin_user")
+    @classmethod
+    def _not_who_deploys(cls, admin_user: str, info: ValidationInfo) -> str:
+        if admin_user == info.data.get("user"):
+            raise ValueError("is `user` as well, whose keys Pulumi replaces: it would lock itself out")
+        return admin_user
 
     @property
     def known_hosts_line(self) -> str:
@@ -79,18 +97,18 @@ class Server(Model):
 class Settings(Model):
     """Everything a stack can choose. Pulumi.yaml's `config:` describes each setting to people and checks its type."""
 
-    domain: Host = "localhost"
+    domain: Domain = "localhost"
     bind_address: IPv4Address = IPv4Address("127.0.0.1")
     http_port: Port = 8080
     https_port: Port = 8443
     networks: tuple[str, ...] = ()
-    docker_host: Annotated[
-        str, matching(r"unix:///\S+|ssh://\S+|tcp://\S+", "must begin with unix://, ssh:// or tcp://")
-    ] = "unix:///var/run/docker.sock"
+    docker_host: Annotated[str, matching(r"unix:///\S+|ssh://\S+", "must begin with unix:/// or ssh://")] = (
+        "unix:///var/run/docker.sock"
+    )
     tls_certificate: Certificate
-    tls_ca: str = ""
+    tls_ca: Authority = ""
 
-    postgres_image: Image
+    postgres_image: PostgresImage
     postgres_memory: Annotated[int, Field(ge=128)] = 512
     postgres_password: Password
     databases: tuple[Database, ...]
@@ -98,25 +116,29 @@ class Settings(Model):
 
     kestra_image: Image
     kestra_memory: Annotated[int, Field(ge=768)] = 4096
-    kestra_user: Annotated[str, matching(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "is not an e-mail address")]
+    kestra_user: Email
     kestra_password: KestraPassword
     encryption_key: EncryptionKey
     termination_grace: Annotated[int, Field(ge=5, le=3600)] = 300
 
     haproxy_image: Image
-    haproxy_memory: Annotated[int, Field(ge=64)] = 512
+    haproxy_memory: Annotated[int, Field(ge=320)] = 512
     webhook_key: WebhookKey
     webhook_secret: WebhookSecret
 
     flows: Annotated[tuple[str, ...], Field(validate_default=True)] = ()
-    git_url: Annotated[str, matching(r"https?://\S+[^/]", "is not an http(s) address without a final /")] = (
-        "https://github.com"
-    )
+    git_url: Annotated[
+        str,
+        matching(
+            r"https://[^\s@]*[^\s@/]|http://[a-z0-9-]+(:[0-9]+)?",
+            "is not an https:// address without a log-in and a final / (http:// only for a name without a dot)",
+        ),
+    ] = "https://github.com"
     github_token: Token
     flows_repository: Repository
     deploy_repository: Repository
     image_repositories: tuple[Repository, ...]
-    image_workflow: str
+    image_workflow: Annotated[str, matching(r"\S(.*\S)?", "is not the name of a workflow")]
     default_branch: Branch = "main"
 
     deploy_hosts: tuple[Server, ...]
@@ -173,6 +195,16 @@ class Settings(Model):
     def url(self) -> str:
         """The address people open, without a path."""
         return f"https://{self.domain}" + ("" if self.https_port == 443 else f":{self.https_port}")
+
+    @field_validator("tls_certificate")
+    @classmethod
+    def _certifies_the_domain(cls, certificate: SecretStr, info: ValidationInfo) -> SecretStr:
+        names, domain = certified_names(certificate.get_secret_value()), info.data.get("domain", "")
+        if domain and not {domain, f"*.{domain.partition('.')[2]}"} & set(names):
+            raise ValueError(
+                f"is for {', '.join(names) or 'no name'}, not for {domain}: the edge would refuse everybody"
+            )
+        return certificate
 
     @field_validator("https_port")
     @classmethod

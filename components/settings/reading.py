@@ -1,12 +1,15 @@
 """From a stack's configuration to its settings, or to a list of all that is wrong and the commands that mend it."""
 
+import contextlib
 import difflib
 import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, get_origin
 
 import pulumi
 import pulumi.runtime.config
+import yaml
 from pydantic import SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
@@ -42,21 +45,34 @@ _EXAMPLES = {
     "kestraImage": "kestra/kestra:v2.0.8",
     "hostKey": "\"$(ssh-keyscan -t ed25519 HOST | cut -d' ' -f2-)\"",
     "user": "deploy",
+    "databases[0].name": "kestra",
+    "deployHosts[0].name": "web",
+    "imageRepositories[0]": "owner/name",
 }
+
+_FIRST = {
+    "databases": "databases[0].name",
+    "deployHosts": "deployHosts[0].name",
+    "imageRepositories": "imageRepositories[0]",
+}
+"""Where a list that is not there begins."""
 
 
 def _mend(path: str, unknown: bool = False) -> str:
     """Return the command that sets `path`, such as `databases[0].password`; secrets come from a pipe, never argv."""
+    stack = f" --stack {pulumi.get_stack()}"
+    path = _FIRST.get(path, path)
     last = path.rpartition(".")[2]
     option = " --path" if last != path or "[" in path else ""
     target = f"'{PROJECT}:{path}'"
     if unknown:
-        return f"pulumi config rm{option} {target}"
+        return f"pulumi config rm{option} {target}{stack}"
     if last == "password" or last in {
         to_camel(n) for n, f in Settings.model_fields.items() if f.annotation is SecretStr
     }:
-        return f"{_GENERATORS.get(last, 'openssl rand -hex 24')} | pulumi config set --secret{option} {target}"
-    return f"pulumi config set{option} {target} {_EXAMPLES.get(last, '<value>')}"
+        return f"{_GENERATORS.get(last, 'openssl rand -hex 24')} | pulumi config set --secret{option} {target}{stack}"
+    example = _EXAMPLES.get(path) or _EXAMPLES.get(last, "<value>")
+    return f"pulumi config set{option} {target} {example}{stack}"
 
 
 def _path(error: ErrorDetails) -> str:
@@ -78,26 +94,45 @@ def _problem(path: str, fault: str, unknown: bool = False) -> str:
     return f"  {PROJECT}:{path} {fault}\n      {_mend(path, unknown)}"
 
 
-def _plain_secrets(values: Mapping[str, Any], secret_keys: Collection[str]) -> list[str]:
+def _plain_secrets(values: Mapping[str, Any], secret_keys: Collection[str]) -> set[str]:
     secret = {to_camel(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
-    plain = sorted(key for key in values if key in secret and key not in secret_keys)
-    if "databases" not in secret_keys:
-        listed = json.loads(values.get("databases", "[]"))
-        plain += [f"databases[{number}].password" for number, each in enumerate(listed) if "password" in each]
-    return [_problem(key, "is stored in plain text: make it a secret (and change it)") for key in plain]
+    if '"password"' in values.get("databases", ""):
+        secret.add("databases")
+    return {key for key in values if key in secret and key not in secret_keys}
 
 
-def parse(values: Mapping[str, str], secret_keys: Collection[str]) -> Settings:
+def plain_passwords(stack_file: Path) -> list[str]:
+    """Return the paths of the databases' passwords that a stack's file holds in plain text.
+
+    Pulumi tells of a list only that something in it is secret, not which.
+    """
+    if not stack_file.exists():
+        return []
+    listed = (yaml.safe_load(stack_file.read_text()) or {}).get("config", {}).get(f"{PROJECT}:databases", [])
+    return [
+        f"databases[{number}].password"
+        for number, each in enumerate(listed if isinstance(listed, list) else [])
+        if isinstance(each, dict) and not isinstance(each.get("password", {}), dict)
+    ]
+
+
+def parse(values: Mapping[str, str], secret_keys: Collection[str], plain: Collection[str] = ()) -> Settings:
     """Return the settings in `values` (the stack's own keys, without the project's name).
 
-    `secret_keys` names those that the stack keeps encrypted. Raises SettingsError listing every problem at once.
+    `secret_keys` names those that the stack keeps encrypted, `plain` the paths of secrets in lists that it does not.
+    Raises SettingsError listing every problem at once.
     """
-    problems = _plain_secrets(values, secret_keys)
+    problems = [
+        _problem(path, "is stored in plain text: make it a secret (and change it)")
+        for path in sorted({*_plain_secrets(values, secret_keys), *plain})
+    ]
     typed: dict[str, Any] = dict(values)
     for name, field in Settings.model_fields.items():
         key = to_camel(name)
         if get_origin(field.annotation) is tuple and key in typed:
-            typed[key] = json.loads(typed[key])
+            # What is no list is refused as such below.
+            with contextlib.suppress(json.JSONDecodeError):
+                typed[key] = json.loads(typed[key])
     try:
         settings = Settings.model_validate(typed)
     except ValidationError as refused:
@@ -118,7 +153,7 @@ def load() -> Settings:
         k.removeprefix(prefix): v for k, v in pulumi.runtime.config.get_config_env().items() if k.startswith(prefix)
     }
     secret_keys = {key.removeprefix(prefix) for key in pulumi.runtime.config.get_config_secret_keys_env()}
-    return parse(values, secret_keys)
+    return parse(values, secret_keys, plain_passwords(Path(f"Pulumi.{pulumi.get_stack()}.yaml")))
 
 
 def secret(value: SecretStr) -> pulumi.Output[str]:

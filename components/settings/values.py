@@ -10,6 +10,9 @@ from typing import Annotated, cast
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization.ssh import SSHPrivateKeyTypes
 from pydantic import AfterValidator, AliasGenerator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
@@ -89,6 +92,49 @@ def _encryption_key(value: str) -> None:
         raise ValueError(f"holds {size} bytes, not the 32 that AES-256 takes")
 
 
+def _postgres_image(value: str) -> str:
+    """Another major version has another layout of its volume, and cannot read this one's."""
+    tag = value.partition("@")[0].rpartition(":")[2]
+    if ":" in value.partition("@")[0] and not re.match(r"17(\D|$)", tag):
+        raise ValueError("is not PostgreSQL 17, whose data directory this desk lays out")
+    return value
+
+
+def _host_name(value: str) -> str:
+    if re.fullmatch(r"[0-9.]+", value):
+        raise ValueError(
+            "is an address: people's browsers name no host for one, and the edge answers to its name alone"
+        )
+    return value
+
+
+def _host_key(value: str) -> str:
+    try:
+        serialization.load_ssh_public_key(value.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not a line of ssh-keyscan's, without the host's name before it") from None
+    return value
+
+
+def _authority(value: str) -> str:
+    try:
+        if value:
+            x509.load_pem_x509_certificates(value.encode())
+    except ValueError:
+        raise ValueError("is not the PEM text of a certificate") from None
+    return value
+
+
+def certified_names(certificate: str) -> list[str]:
+    """Return the DNS names that the first certificate in PEM text is for, such as `*.example.com`."""
+    leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.DNSName)
+
+
 def load_key(value: str) -> SSHPrivateKeyTypes:
     """Return an SSH private key in OpenSSH's or PEM format; raises what cryptography raises."""
     if "BEGIN OPENSSH PRIVATE KEY" in value:
@@ -98,11 +144,13 @@ def load_key(value: str) -> SSHPrivateKeyTypes:
 
 def _private_key(value: str) -> None:
     try:
-        load_key(value)
+        key = load_key(value)
     except TypeError:
         raise ValueError("has a passphrase, which nobody is there to type: use a key without one") from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("is not an SSH private key") from None
+    if not isinstance(key, Ed25519PrivateKey | RSAPrivateKey | EllipticCurvePrivateKey):
+        raise ValueError("is of a kind that no SSH server takes: use an Ed25519 key")
 
 
 def _token(value: str) -> None:
@@ -125,9 +173,28 @@ def _certificate(value: str) -> None:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Image = Annotated[str, AfterValidator(_image_reference)]
+PostgresImage = Annotated[Image, AfterValidator(_postgres_image)]
 Host = Annotated[str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "is not a host name or an IPv4 address")]
+Domain = Annotated[Host, AfterValidator(_host_name)]
+HostKey = Annotated[str, AfterValidator(_host_key)]
+Authority = Annotated[str, AfterValidator(_authority)]
+Email = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "is not an e-mail address (letters, digits, . _ % + -)"
+    ),
+]
+GitUrl = Annotated[
+    str,
+    matching(
+        r"(https|file)://[^\s'\"@]+|ssh://([a-z]+@)?[^\s'\"@]+|[a-z]+@[^\s'\"@:]+:[^\s'\"]+",
+        "is not a Git URL (with no password in it)",
+    ),
+]
 UnixUser = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", "is not a Unix user name")]
-Branch = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "is not a branch name")]
+Branch = Annotated[
+    str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "is not a branch name without `/`, which no image's tag can bear")
+]
 Repository = Annotated[
     str, matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "is not a repository: write owner/name, as in its address")
 ]

@@ -9,7 +9,9 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from components.settings import Settings, SettingsError, parse
-from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values
+from components.settings.reading import plain_passwords
+from lab import keys
+from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values, x25519
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -77,6 +79,22 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("databases", [{"name": "kestra", "password": "x" * 12}] * 2, "names kestra twice"),
         ("deployRepository", "carica-deploy", "write owner/name"),
         ("deployHosts", [], "names 0 servers"),
+        ("deployHosts", "no JSON", "valid tuple"),
+        ("domain", "127.0.0.1", "is an address"),
+        ("dockerHost", "tcp://10.0.0.1:2375", "must begin with unix:/// or ssh://"),
+        ("postgresImage", "postgres:18.1", "is not PostgreSQL 17"),
+        ("postgresImage", "postgres:170", "is not PostgreSQL 17"),
+        ("haproxyMemory", "319", "greater than or equal to 320"),
+        ("tlsCa", "junk", "is not the PEM text of a certificate"),
+        ("kestraUser", "a:b@example.com", "is not an e-mail address"),
+        ("kestraUser", "${x}@example.com", "is not an e-mail address"),
+        ("kestraPassword", "Pässword-1234", "printable ASCII"),
+        ("postgresPassword", "pässword-of-twelve", "printable ASCII"),
+        ("kestraSshKey", x25519(), "no SSH server takes"),
+        ("imageWorkflow", " ", "is not the name of a workflow"),
+        ("defaultBranch", "kestra/edits", "is not a branch name without `/`"),
+        ("gitUrl", "http://git.example.com", "is not an https:// address"),
+        ("gitUrl", "https://user:token@git.example.com", "is not an https:// address"),
     ],
 )
 def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: Any, fault: str) -> None:
@@ -96,6 +114,11 @@ def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: 
         ({"user": "root; rm"}, "deployHosts[0].user", "is not a Unix user name"),
         ({"address": "-oProxyCommand=x"}, "deployHosts[0].address", "is not a host name"),
         ({"repository": "--upload-pack=x"}, "deployHosts[0].repository", "is not a Git URL"),
+        ({"hostKey": "ssh-ed25519 AAAA"}, "deployHosts[0].hostKey", "is not a line of ssh-keyscan's"),
+        ({"user": "root"}, "deployHosts[0].user", "is root"),
+        ({"adminUser": "deploy"}, "deployHosts[0].adminUser", "is `user` as well"),
+        ({"repository": "https://x/';id;'"}, "deployHosts[0].repository", "is not a Git URL"),
+        ({"repository": "https://user:token@example.com/x"}, "deployHosts[0].repository", "is not a Git URL"),
         ({"hostkey": HOST_KEY}, "deployHosts[0].hostkey", "is not a setting"),
     ],
 )
@@ -103,6 +126,42 @@ def test_a_fault_inside_a_deploy_host_is_named_by_its_path(changed: dict[str, An
     said = problems(deployHosts=host(**changed))
     assert f"carica-kestra:{path} {fault}" in said
     assert f"--path 'carica-kestra:{path}'" in said
+
+
+def test_a_certificate_for_another_name_is_refused() -> None:
+    assert "tlsCertificate is for localhost, not for desk.example.com" in problems(domain="desk.example.com")
+    wildcard = keys.new_certificate("*.example.com")
+    assert parse(values(domain="desk.example.com", tlsCertificate=wildcard), SECRET_KEYS).domain == "desk.example.com"
+
+
+@pytest.mark.parametrize(("name", "taken"), [("postgres", False), ("pg_x", False), ("user", True)])
+def test_a_database_bears_no_name_of_postgresqls_own(name: str, taken: bool) -> None:
+    given = [{"name": each, "password": "x" * 12} for each in ("kestra", name)]
+    if taken:
+        assert parse(values(databases=given), SECRET_KEYS).databases[1].name == name
+    else:
+        assert "databases[1].name is a name that PostgreSQL keeps for itself" in problems(databases=given)
+
+
+def test_one_plain_password_among_encrypted_ones_is_found(tmp_path: Path) -> None:
+    """Pulumi counts the list as secret as a whole, so the file itself must be looked at."""
+    file = tmp_path / "Pulumi.test.yaml"
+    listed = [
+        {"name": "kestra", "password": {"secure": "v1:x"}},
+        {"name": "carica", "password": "plain"},
+        {"name": "x"},
+    ]
+    file.write_text(yaml.safe_dump({"config": {"carica-kestra:databases": listed}}))
+    assert plain_passwords(file) == ["databases[1].password"]
+    assert plain_passwords(tmp_path / "none.yaml") == []
+    with pytest.raises(SettingsError, match=r"databases\[1\]\.password is stored in plain text"):
+        parse(values(), SECRET_KEYS, ["databases[1].password"])
+
+
+def test_a_missing_list_is_mended_by_its_first_entry() -> None:
+    said = problems(databases=None, deployHosts=None, imageRepositories=None)
+    for command in ("databases[0].name' kestra", "deployHosts[0].name' web", "imageRepositories[0]' owner/name"):
+        assert f"pulumi config set --path 'carica-kestra:{command} --stack " in said
 
 
 @pytest.mark.parametrize("key", sorted(SECRET_KEYS - {"databases"}))

@@ -7,6 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab import keys
 
@@ -35,6 +36,12 @@ def private_key(passphrase: bytes | None = None) -> str:
         .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, locked)
         .decode()
     )
+
+
+def x25519() -> str:
+    """A private key that agrees on secrets and signs nothing."""
+    pkcs8, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return X25519PrivateKey.generate().private_bytes(serialization.Encoding.PEM, pkcs8, none).decode()
 
 
 def values(**changed: Any) -> dict[str, str]:

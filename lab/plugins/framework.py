@@ -6,6 +6,7 @@ which is how the real plugins have the next `up` replace a container that never 
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key by which the protocol tells an asset from a plain object."""
 MESSAGE_BYTES = 400 * 1024 * 1024
 """What Pulumi's own plugins allow."""
+ENGINE_SECONDS = 1
+"""How often a plugin looks for the engine that started it: one that was killed ends nothing."""
 
 cancelled = threading.Event()
 """Set once the engine wants this plugin to stop: what waits for long gives up then."""
@@ -160,7 +163,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, end)
         print(port, flush=True)
-        server.wait_for_termination()
+        parent = os.getppid()
+        while server.wait_for_termination(ENGINE_SECONDS):
+            if os.getppid() != parent:
+                end()
 
     # --- the plugin itself ---
 

@@ -29,6 +29,8 @@ BAIL = 32
 """Exit code of a program whose error has been shown already."""
 STOP_SECONDS = 5
 """What a cancelled program has to end by itself, as with the official host."""
+ENGINE_SECONDS = 1
+"""How often the host looks for the engine that started it: one that was killed ends nothing."""
 
 
 class Host(language_pb2_grpc.LanguageRuntimeServicer):
@@ -223,7 +225,10 @@ def main() -> None:
         signal.signal(ending, end)
     server.start()
     print(port, flush=True)
-    server.wait_for_termination()
+    engine = os.getppid()
+    while server.wait_for_termination(ENGINE_SECONDS):
+        if os.getppid() != engine:
+            end()
 
 
 if __name__ == "__main__":

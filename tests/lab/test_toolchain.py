@@ -1,6 +1,7 @@
 """Which Pulumi is chosen, and what the lab's own parts of it do with a real program."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from lab import toolchain as module
 from lab.pulumi_plugins import VERSIONS
 from lab.shell import LabError
 from lab.toolchain import VERSION, toolchain
+from tests.estate import eventually
 from tests.trial import VENV, Project
 
 PROGRAM = """
@@ -121,6 +123,24 @@ def test_an_interrupt_ends_a_program_quietly(project: Project) -> None:
     shown, _ = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "Traceback" not in shown
+
+
+def test_what_a_killed_cli_has_started_ends_by_itself(project: Project) -> None:
+    project.program(
+        "import os\nimport pulumi_command\nprint('process', os.getppid())\n"
+        "pulumi_command.local.Command('waits', create='echo process $PPID; echo process $$; sleep 300')\n"
+    )
+    cli = project.start("up", "--yes", "--skip-preview")
+    assert cli.stdout
+    started: set[int] = set()
+    for line in cli.stdout:
+        started |= {int(word) for word in re.findall(r"process (\d+)", line)}
+        if len(started) == 3:
+            break
+    assert all(Path(f"/proc/{each}").exists() for each in started)
+    cli.kill()
+    cli.communicate()
+    eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
 
 
 # --- the lab's Python host ---

@@ -12,7 +12,10 @@ VENV = Path(sys.prefix)
 
 
 class Project:
-    """A project with one stack; its state is in its own directory, unless `backend` says where else."""
+    """A project with one stack; its state is in its own directory, unless `backend` says where else.
+
+    A directory that holds a project already is taken as it is, like a colleague's checkout.
+    """
 
     def __init__(self, directory: Path, environment: Mapping[str, str], backend: str = "file://.") -> None:
         self.directory = directory
@@ -22,8 +25,15 @@ class Project:
             "PULUMI_CONFIG_PASSPHRASE": "x",
             "PULUMI_STACK": "only",
         }
-        (directory / "Pulumi.yaml").write_text("name: trial\nruntime: {name: python, options: {virtualenv: .venv}}\n")
-        (directory / ".venv").symlink_to(VENV)
+        if not (directory / "Pulumi.yaml").exists():
+            (directory / "Pulumi.yaml").write_text(
+                "name: trial\nruntime: {name: python, options: {virtualenv: .venv}}\n"
+            )
+            (directory / ".venv").symlink_to(VENV)
+            self.init()
+
+    def init(self) -> None:
+        """Create the stack in the backend."""
         code, shown = self.pulumi("stack", "init", "only")
         assert code == 0, shown
 

@@ -1,6 +1,7 @@
 """The GitHub plugin that the lab builds, against an API that knows just the few calls these tests make."""
 
 import base64
+import inspect
 import json
 import re
 import subprocess
@@ -142,18 +143,58 @@ def settings(project: Project, **changed: Any) -> None:
     assert project.pulumi("config", "set", "--secret", "settings", stdin=json.dumps(value))[0] == 0
 
 
-def test_it_is_the_one_its_python_package_asks_for(environment: dict[str, str]) -> None:
-    # A type that the package names differently would be "unknown resource" at the first `up` that declares it.
+@pytest.fixture(scope="module")
+def told(environment: dict[str, str]) -> dict[str, Any]:
+    """What the plugin tells of itself: Terraform's schema, and how it is bridged."""
     program = HOME / "plugins" / f"resource-github-v{VERSIONS['github']}/pulumi-resource-github"
     shown = subprocess.run([program, "-get-provider-info"], stdout=subprocess.PIPE, check=True).stdout
-    asked = {
-        each.pulumi_type
-        for each in vars(pulumi_github).values()
-        if isinstance(each, type) and issubclass(each, pulumi.CustomResource) and hasattr(each, "pulumi_type")
-    }
-    known = {each["tok"] for each in json.loads(shown)["resources"].values()}
-    assert asked - known == {"pulumi:providers:github"}
+    return dict(json.loads(shown))
+
+
+RESOURCES: dict[str, Any] = {
+    each.pulumi_type: each
+    for each in vars(pulumi_github).values()
+    if isinstance(each, type) and issubclass(each, pulumi.CustomResource) and hasattr(each, "pulumi_type")
+}
+PYTHON = {1: "bool", 2: "int", 3: "float", 4: "str", 6: "Mapping"}
+"""Terraform's types, and what the package's annotations call them; 5 and 7 are lists and sets."""
+
+
+def test_it_has_the_types_of_its_python_package(told: dict[str, Any]) -> None:
+    # A type that the package names differently would be "unknown resource" at the first `up` that declares it.
+    known = {each["tok"] for each in told["resources"].values()}
+    assert RESOURCES.keys() - known == {"pulumi:providers:github"}
     assert len(known) > 80
+
+
+def test_it_has_the_properties_of_its_python_package(told: dict[str, Any]) -> None:
+    # Terraform's "list of one at most" is a plain value in Pulumi, except where the official plugin says otherwise.
+    def differences(where: str, schema: dict[str, Any], taking: Any, bridged: dict[str, Any]) -> Iterator[str]:
+        annotations = {name: str(each.annotation) for name, each in inspect.signature(taking).parameters.items()}
+        for name, field_ in schema.items():
+            annotation = next((annotations[each] for each in (name, f"{name}s") if each in annotations), None)
+            if annotation is None:
+                if field_.get("optional") or field_.get("required"):
+                    yield f"{where}.{name}: not in the package"
+                continue
+            if (word := PYTHON.get(field_["type"])) and word not in annotation:
+                yield f"{where}.{name}: {word} here, {annotation} in the package"
+            if field_["type"] not in (5, 7):
+                continue
+            plain = bridged.get(name, {}).get("maxItemsOne", field_.get("maxItems") == 1)
+            if plain == ("Sequence" in annotation):
+                yield f"{where}.{name}: {'no list' if plain else 'a list'} here, {annotation} in the package"
+            if within := field_["element"].get("resource"):
+                arguments = getattr(pulumi_github._inputs, re.findall(r"(\w+Args)\b", annotation)[0])
+                yield from differences(f"{where}.{name}", within, arguments.__init__, {})
+
+    found = list(
+        differences("provider", told["provider"]["schema"], pulumi_github.Provider._internal_init, told["config"])
+    )
+    for name, schema in told["provider"]["resources"].items():
+        bridged = told["resources"][name]
+        found += differences(name, schema, RESOURCES[bridged["tok"]]._internal_init, bridged["fields"] or {})
+    assert found == []
 
 
 def test_what_is_declared_is_written_once_and_changed_in_place(project: Project, api: Api) -> None:

@@ -1,16 +1,55 @@
-"""The steps of the workflows, by the script the workflows call, on a real stack."""
+"""The steps of the workflows, by the script the workflows call, on a real stack and against the lab's GitHub."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from ci.pulumi import DIFFERS
 from lab import keys
+from lab.github import Client
 from tests.engine.test_desk import edit_in_ui, source
 from tests.estate import Estate, Outcome
+from tests.lab.hub import hub
+
+REPOSITORY, BOT = "centaurin/carica-kestra", "github-actions[bot]"
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A GitHub that has this repository, with a pull request."""
+    with hub(Path(tmp_path_factory.mktemp("hub"))) as running:
+        first = running.client.commit(REPOSITORY, {"flows/a.yaml": "id: a\n"}).commit
+        with running.client.api(running.client.token()) as api:
+            branch = {"ref": "refs/heads/topic", "sha": first}
+            api.post(f"/repos/{REPOSITORY}/git/refs", json=branch).raise_for_status()
+            running.client.commit(REPOSITORY, {"flows/a.yaml": "id: b\n"}, branch="topic")
+            asked = {"title": "Another flow", "head": "topic", "base": "main"}
+            api.post(f"/repos/{REPOSITORY}/pulls", json=asked).raise_for_status()
+        yield running.client
+        assert running.client.violations() == []
+
+
+@pytest.fixture
+def api(github: Client) -> Iterator[httpx.Client]:
+    """What a person sees and writes."""
+    with github.api(github.token(user="a-person")) as client:
+        yield client
+
+
+def on_github(github: Client, event: Path, pull_request: dict[str, Any] | None = None, **rights: str) -> dict[str, str]:
+    """Return what Actions sets for a run, with a token that has the rights the workflow gives it."""
+    event.write_text(json.dumps({"pull_request": pull_request} if pull_request else {"schedule": "17 2 * * *"}))
+    return {
+        "GITHUB_API_URL": f"{github.url}/api/v3", "GITHUB_SERVER_URL": github.url, "GITHUB_RUN_ID": "1",
+        "GITHUB_REPOSITORY": REPOSITORY, "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_TOKEN": github.token({"contents": "read", **rights}, repositories=["carica-kestra"], user=BOT),
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -70,17 +109,75 @@ def test_up_fails_loudly_before_anything_is_touched(desk: Estate, summary: Path)
     assert desk.container_ids() == before
 
 
-def test_drift_is_seen_and_left_alone(desk: Estate, summary: Path) -> None:
+def test_a_pull_request_gets_one_comment_that_follows_it(
+    desk: Estate, summary: Path, github: Client, api: httpx.Client, tmp_path: Path
+) -> None:
+    pull_request = api.get(f"/repos/{REPOSITORY}/pulls/1").json()
+    url = f"/repos/{REPOSITORY}/issues/1/comments"
+    api.post(url, json={"body": f"<!-- carica-preview:{desk.name} -->\nnothing changes, merge it"}).raise_for_status()
+    run = on_github(github, tmp_path / "event.json", pull_request, pull_requests="write")
+    assert step(desk, "preview", summary, **run).code == 0
+    desk.set("haproxyMemory", "384")
+    assert step(desk, "preview", summary, **run).code == 0
+    desk.unset("haproxyMemory")
+    persons, ours = api.get(url).json()
+    assert persons["body"].endswith("nothing changes, merge it")
+    assert ours["user"]["login"] == BOT
+    assert f"### `pulumi preview` of {desk.name}: 1 to update, " in ours["body"]
+    assert f"For {pull_request['head']['sha']}, by [this run]({github.url}/{REPOSITORY}/actions/runs/1)" in ours["body"]
+
+
+def test_a_token_without_the_right_is_named_with_what_it_lacks(
+    desk: Estate, summary: Path, github: Client, api: httpx.Client, tmp_path: Path
+) -> None:
+    pull_request = api.get(f"/repos/{REPOSITORY}/pulls/1").json()
+    run = on_github(github, tmp_path / "event.json", pull_request, pull_requests="read")
+    outcome = step(desk, "preview", summary, **run)
+    assert outcome.code == 1
+    assert "::error title=preview could not be done::GitHub answers 403 to P" in outcome.text
+    assert "Resource not accessible" in outcome.text
+
+
+def test_a_fork_s_pull_request_gets_no_preview(
+    desk: Estate, summary: Path, github: Client, api: httpx.Client, tmp_path: Path
+) -> None:
+    pull_request = api.get(f"/repos/{REPOSITORY}/pulls/1").json()
+    pull_request["head"]["repo"] |= {"full_name": "mallory/carica-kestra", "fork": True}
+    run = on_github(github, tmp_path / "event.json", pull_request) | {"PULUMI_CONFIG_PASSPHRASE_FILE": ""}
+    github.forget_calls()
+    outcome = step(desk, "preview", summary, **run)
+    assert outcome.code == 0
+    assert "it is given no secrets, and nothing is previewed" in outcome.text
+    assert github.calls() == {}
+
+
+def test_drift_is_left_alone_and_told_in_one_issue(
+    desk: Estate, summary: Path, github: Client, api: httpx.Client, tmp_path: Path
+) -> None:
+    def issues(state: str) -> list[dict[str, Any]]:
+        listed = api.get(f"/repos/{REPOSITORY}/issues", params={"state": state}).json()
+        return [each for each in listed if "pull_request" not in each]
+
+    run = on_github(github, tmp_path / "event.json", issues="write")
     original = source(desk, "push_to_git")
-    assert step(desk, "drift", summary).code == 0
-    edit_in_ui(desk, "push_to_git", original.replace("Flows as edited in Kestra", "edited by hand"))
-    outcome = step(desk, "drift", summary)
-    assert outcome.code == DIFFERS
-    assert f"::error title={desk.name} was changed by hand::" in outcome.text
-    assert "edited by hand" in summary.read_text()
-    assert "edited by hand" in source(desk, "push_to_git")
+    assert step(desk, "drift", summary, **run).code == 0
+    assert issues("all") == []
+    for edit in ("edited by hand", "edited again"):
+        edit_in_ui(desk, "push_to_git", original.replace("Flows as edited in Kestra", edit))
+        outcome = step(desk, "drift", summary, **run)
+        assert outcome.code == DIFFERS
+        assert f"::error title={desk.name} was changed by hand::" in outcome.text
+        assert edit in source(desk, "push_to_git")
+        [issue] = issues("open")
+        assert issue["title"] == f"{desk.name} was changed by hand"
+        assert edit in issue["body"]
+        assert edit in summary.read_text()
     desk.up("--refresh")
-    assert step(desk, "drift", summary).code == 0
+    assert step(desk, "drift", summary, **run).code == 0
+    assert issues("open") == []
+    [issue] = issues("all")
+    assert issue["state_reason"] == "completed"
+    assert "Nothing differs any more" in api.get(f"/repos/{REPOSITORY}/issues/{issue['number']}/comments").text
 
 
 def test_a_stack_that_cannot_be_read_is_an_error_and_no_drift(desk: Estate, summary: Path) -> None:

@@ -10,8 +10,11 @@ from lab.demo import demo
 from lab.engine import engine
 from lab.image_builder import images
 from lab.paths import ROOT, STATE
-from lab.shell import LabError, follow, run, say
+from lab.shell import LabError, end_all_on_interrupt, follow, run, say
 from lab.toolchain import toolchain
+
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended, as shells have it."""
 
 
 def tools() -> dict[str, str]:
@@ -85,12 +88,17 @@ def main(words: list[str]) -> int:
         say(f"usage: python -m lab {'|'.join(COMMANDS)}")
         return 2
     os.umask(0o077)
+    end_all_on_interrupt()
     try:
         COMMANDS[words[0]]()
     except LabError as error:
         say(f"\n{error}")
         return 1
+    except KeyboardInterrupt:
+        say(f"\ninterrupted; `make {words[0]}` goes on from here")
+        return INTERRUPTED
     return 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import time
 
 from lab import github, keys
+from lab.cache import key
 from lab.shell import LabError, run, say
 
 NAME = "carica-lab-github"
@@ -10,6 +11,8 @@ ALIAS = "github"
 NETWORK = "carica-lab"
 IMAGE = "carica-lab/github"
 PORT = 42080
+LABEL = "carica.lab.given"
+"""A container that was given something else is made anew; its volume stays."""
 
 
 def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to: str = "") -> github.Client:
@@ -20,12 +23,19 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
     """
     if network not in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
         run("lab network", ["docker", "network", "create", network])
-    format_ = '{{.State.Running}} {{.Image}} {{index .Config.Labels "carica.connect"}}'
+    given = {
+        "SSH_HOST_KEY": keys.ssh_key("github_ed25519").private,
+        "CA_CERTIFICATE": keys.ca_certificate(),
+        "CONNECT_TO": connect_to,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+    }
+    content = key(*given.values())
+    format_ = f'{{{{.State.Running}}}} {{{{.Image}}}} {{{{index .Config.Labels "{LABEL}"}}}}'
     wanted = run("GitHub's image", ["docker", "image", "inspect", "--format", "{{.Id}}", IMAGE]).strip()
     known = run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip()
     if known:
-        shown = run("GitHub", ["docker", "inspect", "--format", format_, name]).rstrip("\n")
-        if shown == f"true {wanted} {connect_to}":
+        shown = run("GitHub", ["docker", "inspect", "--format", format_, name]).strip()
+        if shown == f"true {wanted} {content}":
             return wait(port)
         run("old GitHub", ["docker", "rm", "--force", name])
     say(f"  starting the lab's GitHub {name}")
@@ -33,13 +43,9 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
     run("GitHub", [
         "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
         "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:8080",
-        "--volume", f"{name}-state:/var/lib/github", "--label", f"carica.connect={connect_to}",
-        "--env", "SSH_HOST_KEY", "--env", "CA_CERTIFICATE", "--env", f"CONNECT_TO={connect_to}",
-        "--env", f"PUBLIC_URL=http://127.0.0.1:{port}", "--memory", "512m", IMAGE,
-    ], env={
-        "SSH_HOST_KEY": keys.ssh_key("github_ed25519").private,
-        "CA_CERTIFICATE": keys.ca_certificate(),
-    })
+        "--volume", f"{name}-state:/var/lib/github", "--label", f"{LABEL}={content}",
+        *(word for variable in given for word in ("--env", variable)), "--memory", "512m", IMAGE,
+    ], env=given)
     # fmt: on
     return wait(port)
 

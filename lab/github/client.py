@@ -13,6 +13,7 @@ TIMEOUT = 60
 EVERYTHING = {
     **dict.fromkeys(("actions", "actions_variables", "administration", "contents", "deployments"), "write"),
     **dict.fromkeys(("environments", "issues", "pull_requests", "repository_hooks", "secrets", "statuses"), "write"),
+    "members": "read",
     "workflows": "write",
 }
 """What a token may do that may do everything."""
@@ -54,6 +55,14 @@ class Client:
     def organization(self, login: str, *, plan: str = "free", secret_protection: bool = False) -> None:
         """Make an organisation, or change its plan ("free", "team", "enterprise")."""
         self._ask("PUT", f"/owners/{login}", {"plan": plan, "secret_protection": secret_protection})
+
+    def team(self, slug: str, owner: str = "centaurin") -> int:
+        """Make a team; return its id."""
+        return int(self._ask("PUT", f"/owners/{owner}/teams/{slug}")["id"])
+
+    def user(self, login: str, *, organization_admin: bool = False) -> int:
+        """Make a person; return the id."""
+        return int(self._ask("PUT", f"/users/{login}", {"organization_admin": organization_admin})["id"])
 
     def token(
         self,
@@ -179,7 +188,7 @@ class Client:
         status: int = 502,
         seconds: float = 1,
     ) -> None:
-        """Spoil the next calls whose path matches the expression `path`.
+        """Spoil the next calls, of the API or of Git over HTTP, in whose path the expression `path` is found.
 
         `kind` is "rate_limit" (over in `seconds`), "secondary_rate_limit", "error" (with `status`), or "slow".
         """

@@ -20,7 +20,9 @@ from lab.shell import run
 from tests.estate import free_port
 
 HOOK = "https://edge.example:8443/hook"
-"""What hooks call: a name that only the listener's certificate bears, and that no DNS knows."""
+"""What hooks call: a name that the listener's certificate bears, and that no DNS knows."""
+OTHER = "https://other.example:8443/hook"
+"""The listener, under a name that its certificate does not bear."""
 
 PROTECTED: dict[str, Any] = {
     "name": "main",
@@ -149,7 +151,7 @@ def hub(folder: Path) -> Iterator[Hub]:
     certificate.write_text(keys.new_certificate("edge.example"))
     try:
         with _listener(certificate, address) as listener:
-            where = f"edge.example:8443={address}:{listener.port}"
+            where = ",".join(f"{host}:8443={address}:{listener.port}" for host in ("edge.example", "other.example"))
             client = github_host.start(name, network, port, where)
             yield Hub(name, network, port, client, listener)
     finally:

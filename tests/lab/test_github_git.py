@@ -179,3 +179,24 @@ def test_who_may_pass_the_rules_by_is_told_that_it_did(
     commit(tmp_path / "work")
     passed = git("push", "origin", "main", cwd=tmp_path / "work", env=env)
     assert "remote: Bypassed rule violations for refs/heads/main:" in passed
+
+
+def test_a_token_without_the_permission_changes_no_workflow(github: Hub, tmp_path: Path) -> None:
+    token = github.client.token({"contents": "write"})
+    git("clone", "--quiet", over_http(github, token), str(tmp_path / "work"))
+    workflow = tmp_path / "work/.github/workflows/ci.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("on: push\n")
+    git("add", ".", cwd=tmp_path / "work")
+    commit(tmp_path / "work")
+    refused = attempt("push", "origin", "main", cwd=tmp_path / "work")
+    assert "create or update workflow `.github/workflows/ci.yml` without `workflows` permission" in refused.stderr
+    allowed = over_http(github, github.client.token({"contents": "write", "workflows": "write"}))
+    git("push", "--quiet", allowed, "main", cwd=tmp_path / "work")
+
+
+def test_git_over_http_misbehaves_as_asked(github: Hub, tmp_path: Path) -> None:
+    github.client.misbehave("error", path="/info/refs", status=503)
+    url = over_http(github, github.client.token())
+    assert "503" in attempt("ls-remote", url).stderr
+    assert "refs/heads/main" in git("ls-remote", url)

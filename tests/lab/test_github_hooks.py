@@ -2,24 +2,44 @@
 
 import hashlib
 import hmac
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
+from jsonschema import Draft7Validator
 
+from lab.cache import cached
 from lab.github import signature
-from tests.lab.hub import HOOK, Hub, hub
+from lab.shell import run
+from tests.lab.hub import HOOK, OTHER, Hub, hub
 
 REPO = "/repos/centaurin/carica"
+SCHEMAS = "@octokit/webhooks-schemas@7.6.1"
+"""npm package of JSON schemas of what webhooks send."""
+EVENTS = (
+    *("create", "delete", "deployment", "deployment_status", "issue_comment", "issues", "pull_request", "push"),
+    *("status", "workflow_run"),
+)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     with hub(tmp_path_factory.mktemp("hub")) as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def schemas() -> Any:
+    def fetch(into: Path) -> None:
+        run("webhooks' schemas", ["npm", "install", "--prefix", into, "--no-audit", "--no-fund", SCHEMAS])
+
+    folder = cached("webhook-schemas", (SCHEMAS,), fetch) / "node_modules/@octokit/webhooks-schemas"
+    return json.loads((folder / "schema.json").read_text())
 
 
 @pytest.fixture
@@ -159,13 +179,17 @@ def test_ten_seconds_are_all_a_receiver_gets(github: Hub, api: httpx.Client) -> 
 
 
 def test_a_certificate_is_verified_unless_the_hook_says_otherwise(github: Hub, api: httpx.Client) -> None:
-    # The listener again, under a name that its certificate does not bear.
-    wrong = f"https://host.example:{github.listener.port}/hook"
-    hook(api, url=wrong)
-    assert log(github)[-1]["status_code"] == 0
-    # There is no such name at all, so it fails in either case; what counts is that the trusted name is let in.
-    hook(api, url=HOOK, insecure_ssl="1")
+    hook(api, url=OTHER)
+    assert log(github)[-1]["status"] == "peer certificate cannot be authenticated"
+    assert github.listener.received == []
+    hook(api, url=OTHER, insecure_ssl="1")
     assert log(github)[-1]["status_code"] == 200
+
+
+def test_a_receiver_that_is_not_there_is_no_answer(github: Hub, api: httpx.Client) -> None:
+    hook(api, url="https://nowhere.example/")
+    (sent,) = log(github)
+    assert (sent["status_code"], sent["status"]) == (0, "failed to connect to host")
 
 
 def test_a_hook_that_exists_or_asks_for_the_unknown_is_refused(github: Hub, api: httpx.Client) -> None:
@@ -188,3 +212,32 @@ def test_a_configuration_without_the_secret_removes_it(github: Hub, api: httpx.C
     api.post(f"{REPO}/hooks/{made['id']}/pings")
     log(github)
     assert "X-Hub-Signature-256" not in github.listener.received[-1].headers
+
+
+def test_every_payload_has_the_shape_that_githubs_have(github: Hub, api: httpx.Client, schemas: Any) -> None:
+    hook(api, EVENTS)
+    main = api.get(f"{REPO}/branches/main").json()["commit"]["sha"]
+    api.post(f"{REPO}/git/refs", json={"ref": "refs/heads/topic", "sha": main})
+    sha = github.client.commit("centaurin/carica", {"README.md": "two\n"}, branch="topic").commit
+    api.post(f"{REPO}/pulls", json={"title": "Two", "head": "topic", "base": "main"})
+    github.client.commit("centaurin/carica", {"README.md": "three\n"}, branch="topic")
+    api.post(f"{REPO}/statuses/{sha}", json={"state": "success", "context": "check"})
+    api.post(f"{REPO}/issues/1/comments", json={"body": "Hm"})
+    api.put(f"{REPO}/pulls/1/merge", json={})
+    api.delete(f"{REPO}/git/refs/heads/topic")
+    issue = api.post(f"{REPO}/issues", json={"title": "Drift", "labels": ["drift"]}).json()
+    api.patch(f"{REPO}/issues/{issue['number']}", json={"state": "closed"})
+    deployment = api.post(f"{REPO}/deployments", json={"ref": "main", "required_contexts": []}).json()
+    api.post(f"{REPO}/deployments/{deployment['id']}/statuses", json={"state": "success", "environment_url": HOOK})
+    github.client.workflow_run("centaurin/carica", "Build", "main")
+    sent = log(github)
+    assert {each["event"] for each in sent} == {*EVENTS, "ping"}
+    wrong = []
+    for each in sent:
+        name = f"{each['event']}$event" if f"{each['event']}$event" in schemas["definitions"] else None
+        name = name or (f"{each['event']}${each['action']}" if each["action"] else f"{each['event']}$event")
+        validator = Draft7Validator({"$ref": f"#/definitions/{name}", "definitions": schemas["definitions"]})
+        wrong += [
+            f"{name} {e.json_path}: {e.message[-200:]}" for e in validator.iter_errors(each["request"]["payload"])
+        ]
+    assert wrong == [], "\n".join(wrong)

@@ -84,6 +84,12 @@ def test_an_environment_has_secrets_and_branches_of_its_own(github: Client, api:
     assert [rule["type"] for rule in shown["protection_rules"]] == ["wait_timer", "required_reviewers", "branch_policy"]
     policy = done(api.post(f"{base}/deployment-branch-policies", json={"name": "main"}))
     assert done(api.get(f"{base}/deployment-branch-policies"))["branch_policies"] == [policy]
+    team = github.team("operations")
+    assert done(api.get("/orgs/centaurin/teams/operations"))["id"] == team
+    asked = done(api.put(f"{REPO}/environments/stage", json={"reviewers": [{"type": "Team", "id": team}]}))
+    assert asked["protection_rules"][0]["reviewers"][0]["reviewer"]["slug"] == "operations"
+    unknown = api.put(f"{REPO}/environments/stage", json={"reviewers": [{"type": "User", "id": 1}]})
+    assert unknown.status_code == 422
     put_secret(api, base, "PASSPHRASE", "hush")
     assert github.secret("centaurin/carica", "PASSPHRASE", "prod") == "hush"
     assert done(api.put(f"{REPO}/environments/plain", json={}))["protection_rules"] == []
@@ -235,3 +241,12 @@ def test_an_app_gets_a_token_of_an_hour_for_its_key(github: Client, api: httpx.C
 
 def test_the_ssh_key_of_the_host_is_published(api: httpx.Client) -> None:
     assert done(api.get("/meta"))["ssh_keys"] == [keys.ssh_key("github_ed25519").public]
+
+
+def test_a_renamed_branch_takes_all_that_names_it_along(github: Client, api: httpx.Client) -> None:
+    change(github, api, "topic", "two\n")
+    done(api.post(f"{REPO}/pulls", json={"title": "Two", "head": "topic", "base": "main"}))
+    assert done(api.post(f"{REPO}/branches/main/rename", json={"new_name": "trunk"}))["name"] == "trunk"
+    assert done(api.get(REPO))["default_branch"] == "trunk"
+    assert done(api.get(f"{REPO}/pulls/1"))["base"]["ref"] == "trunk"
+    assert api.get(f"{REPO}/branches/main").status_code == 404

@@ -51,8 +51,17 @@ def updates() -> list[dict[str, Any]]:
         moves = ZERO not in (old, new)
         words = ["git", "merge-base", "--is-ancestor", old, new]
         forced = moves and subprocess.run(words, capture_output=True, check=False).returncode != 0
-        found.append({"ref": ref, "old": old, "new": new, "forced": forced})
+        found.append({"ref": ref, "old": old, "new": new, "forced": forced, "workflows": workflows(old, new)})
     return found
+
+
+def workflows(old: str, new: str) -> list[str]:
+    """Return the workflows that a push makes or changes."""
+    if new == ZERO:
+        return []
+    start = ["git", "ls-tree", "-r", "--name-only", new] if old == ZERO else ["git", "diff", "--name-only", old, new]
+    done = subprocess.run([*start, "--", ".github/workflows"], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def receive(which: str) -> int:

@@ -21,6 +21,10 @@ from .server import Server
 PREFIX = "/api/v3"
 WITH_SLASHES = {"path", "ref", "branch", "base", "basehead"}
 """Parts of a path that may hold slashes themselves."""
+NO_AGENT = (
+    "Request forbidden by administrative rules. Please make sure your request has a User-Agent header "
+    "(https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required)."
+)
 READ_ONLY = "Repository was archived so is read-only."
 
 
@@ -112,6 +116,8 @@ def _view(server: Server, route_: Route) -> Callable[..., Response]:
             server.calls[name] = server.calls.get(name, 0) + 1
         who = Caller()
         try:
+            if not request.headers.get("User-Agent"):
+                raise Refusal(403, NO_AGENT)
             with server.store.lock:
                 who = caller(server.store, request.headers.get("Authorization"))
             misdeed = server.misbehaviour.take(request.method, request.path.removeprefix(PREFIX))

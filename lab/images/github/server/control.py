@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .auth import digest, named
 from .git import ZERO, Git, person
 from .misbehaviour import Misdeed
-from .models import App, DeployKey, Environment, Owner, Repository, Settings, Token, now
+from .models import App, DeployKey, Environment, Owner, Repository, Settings, Team, Token, now
 from .payloads import workflow_run
 from .pushes import moved
 from .routes.repositories import create
@@ -45,6 +45,12 @@ class WantedToken(Wanted):
     organization_admin: bool = True
     repositories: list[str] | None = None
     expires_in: float | None = None
+
+
+class WantedUser(Wanted):
+    """A person."""
+
+    organization_admin: bool = False
 
 
 class WantedApp(Wanted):
@@ -89,6 +95,8 @@ def serve(app: Flask, server: Server) -> None:
         ("GET", "/health", control.health),
         ("POST", "/reset", control.reset),
         ("PUT", "/owners/<login>", control.owner),
+        ("PUT", "/owners/<login>/teams/<slug>", control.team),
+        ("PUT", "/users/<login>", control.user),
         ("POST", "/tokens", control.token),
         ("POST", "/tokens/revoke", control.revoke),
         ("POST", "/apps", control.app),
@@ -158,6 +166,25 @@ class Control:
         wanted = WantedOwner.model_validate(self._body())
         known = self._store.state.owners.setdefault(login, Owner(id=self._store.new_id(), login=login))
         known.plan, known.secret_protection = wanted.plan, wanted.secret_protection
+        self._store.save()
+        return {"id": known.id}
+
+    def team(self, login: str, slug: str) -> Any:
+        """Make a team."""
+        if login not in self._store.state.owners:
+            raise Missing(f"no organisation {login}")
+        teams = self._store.state.teams
+        known = next((each for each in teams if (each.owner, each.slug) == (login, slug)), None)
+        if not known:
+            known = Team(id=self._store.new_id(), owner=login, slug=slug)
+            teams.append(known)
+            self._store.save()
+        return {"id": known.id}
+
+    def user(self, login: str) -> Any:
+        """Make a person, or say who owns the organisation."""
+        known = self._store.user(login)
+        known.organization_admin = WantedUser.model_validate(self._body()).organization_admin
         self._store.save()
         return {"id": known.id}
 

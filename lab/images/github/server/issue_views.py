@@ -28,6 +28,11 @@ def label(server: Server, it: Repository, one: Label) -> Json:
     }
 
 
+def _reactions(url: str) -> Json:
+    kinds = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
+    return {"url": f"{url}/reactions", "total_count": 0, **dict.fromkeys(kinds, 0)}
+
+
 def _common(server: Server, it: Repository, one: Issue) -> Json:
     return {
         "number": one.number,
@@ -62,6 +67,7 @@ def issue(server: Server, it: Repository, one: Issue) -> Json:
         "closed_by": _user(server, one.closed_by),
         "state_reason": one.state_reason,
         "pull_request": None,
+        "reactions": _reactions(f"{server.objects.api}/repos/{it.full_name}/issues/{one.number}"),
         "repository_url": f"{server.objects.api}/repos/{it.full_name}",
         "timeline_url": f"{server.objects.api}/repos/{it.full_name}/issues/{one.number}/timeline",
     }
@@ -91,6 +97,7 @@ def comment(server: Server, it: Repository, of: Issue, one: Comment) -> Json:
         "updated_at": stamp(one.updated_at),
         "author_association": ASSOCIATION,
         "performed_via_github_app": None,
+        "reactions": _reactions(f"{api}/comments/{one.id}"),
     }
 
 

@@ -15,7 +15,9 @@ class Misdeed(BaseModel):
     kind: Literal["rate_limit", "secondary_rate_limit", "error", "slow"]
     calls: int = 1
     method: str = ""
-    path: str = Field(default="", description="a regular expression, searched for in the path below /api/v3")
+    path: str = Field(
+        default="", description="a regular expression, searched for in the path (of the API, below /api/v3)"
+    )
     status: int = 502
     seconds: float = 1
 

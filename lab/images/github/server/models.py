@@ -40,6 +40,13 @@ class Owner(Timed):
     secret_protection: bool = False
 
 
+class Team(Timed):
+    """A team of an organisation: a name to ask for reviews."""
+
+    owner: str
+    slug: str
+
+
 class User(Timed):
     """A person, or the bot of an app."""
 
@@ -169,6 +176,7 @@ class ActionsPermissions(Model):
     patterns_allowed: list[str] = Field(default_factory=list)
     default_workflow_permissions: str = "read"
     can_approve_pull_request_reviews: bool = False
+    access_level: str = "none"
 
 
 class Comment(Timed):
@@ -330,6 +338,7 @@ class State(Model):
     next_id: int = 1001
     owners: dict[str, Owner] = Field(default_factory=dict)
     users: dict[str, User] = Field(default_factory=dict)
+    teams: list[Team] = Field(default_factory=list)
     tokens: dict[str, Token] = Field(default_factory=dict)
     apps: dict[int, App] = Field(default_factory=dict)
     repositories: dict[int, Repository] = Field(default_factory=dict)

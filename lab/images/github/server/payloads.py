@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from .git import ZERO, Git
-from .models import Json, Repository
+from .issue_views import issue as issue_view
+from .issue_views import pull as pull_view
+from .models import Issue, Json, Repository
 from .objects import node_id
 from .server import Server
-from .views import owner_of
+from .views import MERGING, owner_of
 from .views import repository as view
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "webhook-examples.json"
@@ -76,6 +78,21 @@ def common(server: Server, it: Repository, login: str) -> Json:
         "organization": organization(server, it),
         "sender": server.objects.user(server.store.user(login)),
     }
+
+
+def issue(server: Server, it: Repository, of: Issue) -> Json:
+    """Return an issue as payloads show it."""
+    shown = issue_view(server, it, of)
+    return {name: value for name, value in shown.items() if name not in ("pinned_comment", "closed_by")}
+
+
+def pull(server: Server, it: Repository, of: Issue) -> Json:
+    """Return a pull request as payloads show it."""
+    shown, short = pull_view(server, it, of), repository(server, it)
+    whole = view(server.objects, server.store, it)
+    for side in ("head", "base"):
+        shown[side]["repo"] = short | {name: whole[name] for name in MERGING}
+    return shown
 
 
 def ping(server: Server, it: Repository, hook: Json, login: str) -> Json:
@@ -146,14 +163,14 @@ def push(server: Server, it: Repository, ref: str, moved: tuple[str, str] | None
     }
 
 
-def ref_made_or_deleted(server: Server, it: Repository, ref: str, login: str) -> Json:
+def ref_made_or_deleted(server: Server, it: Repository, ref: str, login: str, *, made: bool) -> Json:
     """Return the payload of `create` and `delete`."""
     kind, _, name = ref.removeprefix("refs/").partition("/")
+    more = {"master_branch": it.settings.default_branch, "description": it.settings.description} if made else {}
     return {
         "ref": name,
         "ref_type": "tag" if kind == "tags" else "branch",
-        "master_branch": it.settings.default_branch,
-        "description": it.settings.description,
+        **more,
         "pusher_type": "user",
         **common(server, it, login),
     }

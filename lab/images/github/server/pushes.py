@@ -1,9 +1,8 @@
 """What follows when refs have moved, whoever moved them: by git push, by a merge, over the API."""
 
 from .git import ZERO, Git
-from .issue_views import pull as pull_view
 from .models import Issue, Repository, now
-from .payloads import common, push, ref_made_or_deleted
+from .payloads import common, pull, push, ref_made_or_deleted
 from .server import Server
 
 Moved = tuple[str, str, str]
@@ -18,9 +17,9 @@ def moved(server: Server, it: Repository, updates: list[Moved], login: str) -> N
             if not ref.startswith(("refs/heads/", "refs/tags/")):
                 continue
             if old == ZERO:
-                server.courier.event(it, "create", ref_made_or_deleted(server, it, ref, login))
+                server.courier.event(it, "create", ref_made_or_deleted(server, it, ref, login, made=True))
             if new == ZERO:
-                server.courier.event(it, "delete", ref_made_or_deleted(server, it, ref, login))
+                server.courier.event(it, "delete", ref_made_or_deleted(server, it, ref, login, made=False))
             payload = push(server, it, ref, (old, new), login)
             if payload:
                 server.courier.event(it, "push", payload)
@@ -28,9 +27,9 @@ def moved(server: Server, it: Repository, updates: list[Moved], login: str) -> N
         server.store.save()
 
 
-def tell_pull(server: Server, it: Repository, of: Issue, action: str, login: str) -> None:
+def tell_pull(server: Server, it: Repository, of: Issue, action: str, login: str, **more: str) -> None:
     """Tell the hooks what became of a pull request."""
-    shown = {"action": action, "number": of.number, "pull_request": pull_view(server, it, of)}
+    shown = {"action": action, "number": of.number, "pull_request": pull(server, it, of), **more}
     server.courier.event(it, "pull_request", shown | common(server, it, login))
 
 
@@ -43,8 +42,8 @@ def _follow(server: Server, it: Repository, ref: str, new: str, login: str) -> N
             continue
         if ref == f"refs/heads/{of.head_ref}" and new != ZERO and new != of.head_sha:
             git.update(f"refs/pull/{each.number}/head", new, of.head_sha)
-            of.head_sha = new
-            tell_pull(server, it, each, "synchronize", login)
+            before, of.head_sha = of.head_sha, new
+            tell_pull(server, it, each, "synchronize", login, before=before, after=new)
         elif ref == f"refs/heads/{of.head_ref}" and new == ZERO:
             each.state, each.closed_at, each.closed_by = "closed", now(), login
             tell_pull(server, it, each, "closed", login)

@@ -89,6 +89,11 @@ def judged(it: Repository, web: str, updates: list[Moved], actor: Json) -> tuple
     lines: list[str] = []
     for update in updates:
         ref = update["ref"]
+        if update["workflows"] and not actor.get("workflows", True):
+            what = f"create or update workflow `{update['workflows'][0]}` without `workflows` permission"
+            return True, [
+                f"refusing to allow a {'GitHub App' if actor['app_id'] else 'Personal Access Token'} to {what}"
+            ]
         stopped: list[str] = []
         passed: list[str] = []
         for ruleset in it.rulesets.values():

@@ -9,6 +9,7 @@ from flask import Flask, Request, Response, request
 
 from .answers import Refusal
 from .auth import Caller, caller
+from .misbehaviour import commit
 from .models import Json, Repository
 from .server import Server
 
@@ -32,6 +33,12 @@ def _answer(server: Server, owner: str, name: str, rest: str) -> Response:
     service = request.args.get("service", "") if rest == "info/refs" else rest
     if service not in SERVICES:
         return _say(403, "Please upgrade your git client.\nGitHub no longer supports git over dumb-http.")
+    misdeed = server.misbehaviour.take(request.method, request.path)
+    if misdeed:
+        try:
+            commit(misdeed, "nobody")
+        except Refusal as refusal:
+            return _say(refusal.status, str(refusal))
     with server.store.lock:
         try:
             who = caller(server.store, request.headers.get("Authorization"))
@@ -70,7 +77,13 @@ def actor(who: Caller, repository: Repository) -> Json:
     if not who.token or not who.user:
         return {}
     admin = who.user.organization_admin
-    return {"login": who.user.login, "app_id": who.token.app_id, "organization_admin": admin, "deploy_key": None}
+    return {
+        "login": who.user.login,
+        "app_id": who.token.app_id,
+        "organization_admin": admin,
+        "deploy_key": None,
+        "workflows": who.may("workflows=write", repository),
+    }
 
 
 def _backend(request_: Request, env: dict[str, str]) -> Response:

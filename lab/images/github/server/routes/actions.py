@@ -216,3 +216,22 @@ def set_workflow_permissions(call: Call) -> None:
     for name in ("default_workflow_permissions", "can_approve_pull_request_reviews"):
         if call.body.get(name) is not None:
             setattr(call.repository.actions, name, call.body[name])
+
+
+@route("GET", PERMISSIONS + "/access", "administration=read")
+def access(call: Call) -> Json:
+    """Show which other repositories may use the workflows of a private one."""
+    _private(call)
+    return {"access_level": call.repository.actions.access_level}
+
+
+@route("PUT", PERMISSIONS + "/access", "administration=write")
+def set_access(call: Call) -> None:
+    """Say which other repositories may use them."""
+    _private(call)
+    call.repository.actions.access_level = call.body["access_level"]
+
+
+def _private(call: Call) -> None:
+    if not call.repository.private:
+        raise Refusal(422, "Access policy only applies to internal and private repositories.")

@@ -65,6 +65,31 @@ def branch(call: Call) -> Json:
     }
 
 
+@route("POST", "/repos/{owner}/{repo}/branches/{branch}/rename", "contents=write", 201)
+def rename_branch(call: Call) -> Json:
+    """Rename a branch; what names it, as the default branch or a pull request does, follows. No hook hears of it."""
+    it, old, new = git(call), call.args["branch"], call.body["new_name"]
+    settings = call.repository.settings
+    commit = it.resolve(f"refs/heads/{old}")
+    if not commit:
+        raise Refusal(404, "Branch not found")
+    if it.resolve(f"refs/heads/{new}"):
+        raise Refusal(422, f"Branch {new} already exists")
+    if old == settings.default_branch:
+        call.caller.require("administration=write,contents=write", call.repository)
+    it.update(f"refs/heads/{new}", commit, ZERO)
+    it.update(f"refs/heads/{old}", ZERO, commit)
+    if old == settings.default_branch:
+        settings.default_branch = new
+        it.head(new)
+    for pull in (each.pull for each in call.repository.issues.values() if each.pull):
+        pull.base_ref = new if pull.base_ref == old else pull.base_ref
+        pull.head_ref = new if pull.head_ref == old else pull.head_ref
+    call.args["branch"] = new
+    shown: Json = branch(call)
+    return shown
+
+
 def commit_view(call: Call, sha: str) -> Json:
     """Return a commit as the API shows it."""
     found = git(call).commit(sha)

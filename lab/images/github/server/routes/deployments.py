@@ -51,6 +51,7 @@ def create_status(call: Call) -> Json:
     shown = _status(call, made)
     payload = {name: shown[name] for name in ("id", "target_url", "context", "description", "state", "avatar_url")}
     payload |= {"sha": sha, "name": call.repository.full_name, "commit": commit_view(call, sha)}
+    del payload["commit"]["commit"]["verification"]["verified_at"]
     payload |= {"branches": [], "created_at": shown["created_at"], "updated_at": shown["updated_at"]}
     payload |= common(call.server, call.repository, call.login)
     call.server.courier.event(call.repository, "status", payload)
@@ -211,7 +212,6 @@ def create_deployment_status(call: Call) -> Json:
     of.environment, of.updated_at = environment, now()
     shown = _deployment_status(call, of, made)
     payload: Json = {"action": "created", "deployment_status": shown, "deployment": _deployment(call, of)}
-    payload |= dict.fromkeys(("check_run", "workflow", "workflow_run"))
     payload |= common(call.server, call.repository, call.login)
     call.server.courier.event(call.repository, "deployment_status", payload)
     return shown

@@ -5,6 +5,7 @@ from ..api import Call, route
 from ..models import BranchPolicy, Environment, Json, now, stamp
 from ..objects import node_id
 from ..views import owner_of
+from .meta import team_view
 from .repositories import new_key
 
 ENVIRONMENTS = "/repos/{owner}/{repo}/environments"
@@ -59,9 +60,12 @@ def _show(call: Call, name: str, it: Environment) -> Json:
 
 
 def _reviewer(call: Call, it: Json) -> Json:
-    users = call.server.store.state.users.values()
-    found = next((each for each in users if each.id == it["id"]), None)
-    return {"type": "User", "reviewer": call.server.objects.user(found)}
+    state = call.server.store.state
+    if it["type"] == "Team":
+        team = next(each for each in state.teams if each.id == it["id"])
+        return {"type": "Team", "reviewer": team_view(call, team)}
+    user = next(each for each in state.users.values() if each.id == it["id"])
+    return {"type": "User", "reviewer": call.server.objects.user(user)}
 
 
 @route("GET", ENVIRONMENTS, "actions=read")
@@ -93,12 +97,14 @@ def put(call: Call) -> Json:
             raise Refusal(422, f"{start} {rule} protection rule.")
     if policy and policy["protected_branches"] == policy["custom_branch_policies"]:
         raise Refusal(422, "protected_branches and custom_branch_policies cannot have the same value")
-    known = {each.id for each in call.server.store.state.users.values()}
+    state = call.server.store.state
+    known = {
+        "User": {each.id for each in state.users.values()},
+        "Team": {each.id for each in state.teams if each.owner == it.owner},
+    }
     for each in reviewers:
-        if each["type"] == "Team":
-            raise Refusal(501, "lab GitHub has no teams: name users as reviewers")
-        if each["id"] not in known:
-            raise Refusal(422, "Validation Failed", errors=[f"User with id {each['id']} does not exist"])
+        if each["id"] not in known[each["type"]]:
+            raise Refusal(422, "Validation Failed", errors=[f"{each['type']} with id {each['id']} does not exist"])
     if len(reviewers) > MOST_REVIEWERS:
         raise Refusal(422, f"There can be at most {MOST_REVIEWERS} reviewers")
     name = next((known for known in it.environments if known.lower() == name.lower()), name)

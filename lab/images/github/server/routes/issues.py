@@ -7,6 +7,8 @@ from ..issue_views import issue as view
 from ..issue_views import label as label_view
 from ..models import Comment, Issue, Json, Label, now
 from ..payloads import common
+from ..payloads import issue as payload
+from ..pushes import tell_pull
 
 REPOSITORY = "/repos/{owner}/{repo}"
 ISSUE = REPOSITORY + "/issues/{issue_number}"
@@ -30,7 +32,10 @@ def new_number(call: Call) -> int:
 
 def tell(call: Call, action: str, it: Issue) -> None:
     """Tell the hooks what became of an issue."""
-    shown = {"action": action, "issue": view(call.server, call.repository, it)}
+    if it.pull:
+        tell_pull(call.server, call.repository, it, action, call.login)
+        return
+    shown = {"action": action, "issue": payload(call.server, call.repository, it)}
     call.server.courier.event(call.repository, "issues", shown | common(call.server, call.repository, call.login))
 
 
@@ -120,7 +125,7 @@ def comments(call: Call) -> list[Json]:
 def _tell_comment(call: Call, action: str, of: Issue, it: Comment) -> None:
     shown = {
         "action": action,
-        "issue": view(call.server, call.repository, of),
+        "issue": payload(call.server, call.repository, of),
         "comment": comment_view(call.server, call.repository, of, it),
     }
     call.server.courier.event(

@@ -7,7 +7,7 @@ import time
 from ..answers import Answer, Refusal, not_found
 from ..api import Call, route
 from ..auth import digest
-from ..models import App, Json, Owner, Token, now, stamp
+from ..models import App, Json, Owner, Team, Token, now, stamp
 from ..objects import node_id
 
 HOOK_ADDRESSES = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
@@ -89,6 +89,47 @@ def organization(call: Call) -> Json:
         "secret_scanning_push_protection_custom_link_enabled": False,
     }
     return call.server.objects.whole("organization-full", values, {"orgs/github": f"orgs/{found.login}"})
+
+
+def team_view(call: Call, it: Team) -> Json:
+    """Return a team as lists and reviewers show it."""
+    api = f"{call.server.objects.api}/organizations/{owner(call, it.owner).id}/team/{it.id}"
+    return {
+        "id": it.id,
+        "node_id": node_id("T", it.id),
+        "name": it.slug,
+        "slug": it.slug,
+        "description": "",
+        "privacy": "closed",
+        "notification_setting": "notifications_enabled",
+        "permission": "pull",
+        "type": "organization",
+        "url": api,
+        "html_url": f"{call.server.objects.web}/orgs/{it.owner}/teams/{it.slug}",
+        "members_url": f"{api}/members{{/member}}",
+        "repositories_url": f"{api}/repos",
+        "parent": None,
+        "organization_id": owner(call, it.owner).id,
+    }
+
+
+@route("GET", "/orgs/{org}/teams", "members=read")
+def teams(call: Call) -> list[Json]:
+    """List an organisation's teams."""
+    found = owner(call, call.args["org"])
+    return [team_view(call, each) for each in call.server.store.state.teams if each.owner == found.login]
+
+
+@route("GET", "/orgs/{org}/teams/{team_slug}", "members=read")
+def team(call: Call) -> Json:
+    """Show a team."""
+    found = owner(call, call.args["org"])
+    for each in call.server.store.state.teams:
+        if (each.owner, each.slug) == (found.login, call.args["team_slug"]):
+            counts = {"members_count": 0, "repos_count": 0, "organization": organization(call)}
+            times = {"created_at": stamp(each.created_at), "updated_at": stamp(each.updated_at)}
+            return {**team_view(call, each), **counts, **times}
+    raise not_found()
 
 
 @route("GET", "/users/{username}")

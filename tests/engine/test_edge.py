@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 import ssl
 import subprocess
 import time
@@ -161,6 +162,18 @@ def new_key() -> str:
 
 def new_secret() -> str:
     return secrets.token_hex(32)
+
+
+def raw(edge: Edge, request: bytes) -> int:
+    """Send bytes that no client library would; return the answer's status, 0 for a connection that is just closed."""
+    trust = ssl.create_default_context(cadata=keys.ca_certificate())
+    with (
+        socket.create_connection(("127.0.0.1", edge.port), timeout=15) as plain_,
+        trust.wrap_socket(plain_, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(request)
+        answer = connection.recv(64)
+        return int(answer.split()[1]) if answer else 0
 
 
 def test_the_first_job_has_nothing_to_remember(fresh: Edge) -> None:
@@ -352,3 +365,78 @@ def test_only_haproxys_user_reads_what_is_on_the_volume(edge: Edge) -> None:
     for line in shown.splitlines():
         owner, mode, name = line.split()
         assert (owner, mode[-2:]) == ("haproxy", "00"), name
+
+
+@pytest.mark.parametrize("path", ["/", "/ui", "/ui/flows", "/favicon.ico", "/api/v1/main/flows/search?size=5"])
+def test_kestras_pages_and_api_are_served(edge: Edge, path: str) -> None:
+    assert edge.client.get(path).text == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics",
+        "/health",
+        "/prometheus",
+        "/ping",
+        "/env",
+        "/proxy",
+        "/haproxy?stats",
+        "/uix",
+        "/apis/x",
+        "//ui/",
+        "/x",
+    ],
+)
+def test_nothing_else_reaches_kestra(edge: Edge, path: str) -> None:
+    answer = edge.client.get(httpx.URL(f"https://localhost:{edge.port}").copy_with(raw_path=path.encode()))
+    assert (answer.status_code, answer.text) == (404, "")
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/../metrics", "/ui/..", "/ui/./x", "/ui/%2e%2e/metrics", "/ui/%252e%252e/metrics"]
+)
+def test_dot_segments_are_refused(edge: Edge, path: str) -> None:
+    assert raw(edge, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) == 400
+
+
+BODY = b'{"id": "of the refused"}'
+REFUSED: dict[str, tuple[int, str]] = {
+    "no signature": (403, "POST {hook} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n{body}"),
+    "a signature of another body": (403, "POST {hook} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{other}"),
+    "two signatures": (403, "POST {hook} HTTP/1.1\r\n{head}{signature}Content-Length: {size}\r\n\r\n{body}"),
+    "a signature cut short": (403, "POST {hook} HTTP/1.1\r\n{cut}Content-Length: {size}\r\n\r\n{body}"),
+    "GET": (405, "GET {hook} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+    "PUT": (405, "PUT {hook} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+    "chunked": (411, "POST {hook} HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{hex}\r\n{body}\r\n0\r\n\r\n"),
+    "no length": (411, "POST {hook} HTTP/1.1\r\n{head}\r\n"),
+    "two lengths": (0, "POST {hook} HTTP/1.1\r\n{head}Content-Length: {size}\r\nContent-Length: 1\r\n\r\n{body}"),
+    "more than GitHub sends": (413, "POST {hook} HTTP/1.1\r\n{head}Content-Length: 26214401\r\n\r\n{body}"),
+    "a longer route": (404, "POST {hook}/more HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+    "an encoded path": (404, "POST {encoded} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+    "a path encoded twice": (404, "POST {twice} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+    "a doubled slash": (404, "POST /{hook} HTTP/1.1\r\n{head}Content-Length: {size}\r\n\r\n{body}"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_delivery_that_is_not_githubs_is_refused(edge: Edge, what: str) -> None:
+    key, secret = new_key(), new_secret()
+    edge.configure(key, secret)
+    expected, request = REFUSED[what]
+    signature = f"X-Hub-Signature-256: {github.signature(secret, BODY)}\r\n"
+    given = {
+        "hook": HOOK + key,
+        "encoded": (HOOK + key).replace("webhook", "%77ebhook"),
+        "twice": (HOOK + key).replace("webhook", "%2577ebhook"),
+        "signature": signature,
+        "head": f"Host: localhost\r\n{signature}",
+        "cut": f"Host: localhost\r\n{signature[:-4]}\r\n",
+        "size": len(BODY),
+        "hex": f"{len(BODY):x}",
+        "body": BODY.decode(),
+        "other": BODY.decode().replace("refused", "forgery"),
+    }
+    assert raw(edge, request.format(**given).encode()) == expected
+    # The same, as GitHub sends it, is taken: what was refused reached nobody and left no mark.
+    assert edge.deliver(key, secret, BODY).text.startswith(HOOK)

@@ -1,5 +1,6 @@
 """Git at the lab's GitHub: over HTTP with a token, over SSH with a deploy key, within the rules of a branch."""
 
+import base64
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,3 +201,27 @@ def test_git_over_http_misbehaves_as_asked(github: Hub, tmp_path: Path) -> None:
     url = over_http(github, github.client.token())
     assert "503" in attempt("ls-remote", url).stderr
     assert "refs/heads/main" in git("ls-remote", url)
+
+
+def test_an_owner_passes_the_rules_by_where_the_role_may(
+    github: Hub, api: httpx.Client, public: None, tmp_path: Path
+) -> None:
+    protect(api, {"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always"})
+    owner = over_http(github, github.client.token({"contents": "write"}))
+    other = over_http(github, github.client.token({"contents": "write"}, user="dev", organization_admin=False))
+    git("clone", "--quiet", owner, str(tmp_path / "work"))
+    commit(tmp_path / "work")
+    assert "GH013" in attempt("push", other, "main", cwd=tmp_path / "work").stderr
+    assert "Bypassed rule violations" in git("push", owner, "main", cwd=tmp_path / "work")
+
+
+def test_rules_hold_for_the_api_too(github: Hub, api: httpx.Client, public: None) -> None:
+    protect(api)
+    body = {"message": "x", "content": base64.b64encode(b"x").decode()}
+    refused = api.put(f"{REPO}/contents/NEW.md", json=body)
+    assert refused.status_code == 409
+    assert "Changes must be made through a pull request." in refused.json()["message"]
+    assert "Cannot delete this branch" in api.delete(f"{REPO}/git/refs/heads/main").json()["message"]
+    sha = api.get(f"{REPO}/branches/main").json()["commit"]["sha"]
+    assert api.post(f"{REPO}/git/refs", json={"ref": "refs/heads/topic", "sha": sha}).status_code == 201
+    assert api.put(f"{REPO}/contents/NEW.md", json=body | {"branch": "topic"}).status_code == 201

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab import keys
 from lab.github import Client
@@ -22,7 +24,7 @@ provider = github.Provider(
     "github",
     owner="centaurin",
     base_url=pulumi.Config().require("api"),
-    token=settings["token"],
+    **settings["login"],
     write_delay_ms=0,
     parallel_requests=True,
 )
@@ -160,7 +162,7 @@ def settings(project: Project, github: Client, **changed: Any) -> None:
     with github.api(token) as api:
         reviewer = api.get("/user").json()["id"]
     value = {
-        "token": token,
+        "login": {"token": token},
         "reviewer": reviewer,
         "name": "carica",
         "description": "What runs",
@@ -229,3 +231,30 @@ def test_refresh_shows_what_somebody_changed_by_hand(project: Project, github: C
     known = github.repository("centaurin/carica")
     assert known["settings"]["has_wiki"] is False
     assert len(known["hooks"]) == 1
+
+
+def test_the_provider_waits_for_a_limit_and_tries_again_after_an_error(project: Project, github: Client) -> None:
+    github.misbehave("rate_limit", path="/hooks$", method="POST", seconds=3)
+    github.misbehave("error", path="/keys$", method="POST", status=502)
+    settings(project, github)
+    project.up()
+    project.expect_no_changes()
+    assert github.calls()["POST /repos/{owner}/{repo}/hooks"] == 2
+
+
+def test_an_app_is_as_good_as_a_token(project: Project, github: Client) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()
+    public = (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+    app, installation = github.app("carica", public)
+    login = {"app_auth": {"id": str(app), "installation_id": str(installation), "pem_file": private}}
+    settings(project, github, login=login)
+    project.up()
+    project.expect_no_changes()
+    assert [key["added_by"] for key in github.repository("centaurin/carica")["keys"].values()] == ["carica[bot]"]

@@ -83,6 +83,16 @@ def unmet(it: Repository, checks: list[Json], sha: str) -> list[str]:
     return [f"{len(missing)} of {len(checks)} required status checks are expected."]
 
 
+def verdict(it: Repository, update: Moved, actor: Json) -> tuple[list[str], list[str]]:
+    """Return which rules stop an update, and which it may pass by."""
+    stopped: list[str] = []
+    passed: list[str] = []
+    for ruleset in it.rulesets.values():
+        if named(ruleset, it, update["ref"]):
+            (passed if bypasses(ruleset, actor) else stopped).extend(broken(ruleset, it, update))
+    return stopped, passed
+
+
 def judged(it: Repository, web: str, updates: list[Moved], actor: Json) -> tuple[bool, list[str]]:
     """Say whether a push is refused, and what to print."""
     refused = False
@@ -94,12 +104,7 @@ def judged(it: Repository, web: str, updates: list[Moved], actor: Json) -> tuple
             return True, [
                 f"refusing to allow a {'GitHub App' if actor['app_id'] else 'Personal Access Token'} to {what}"
             ]
-        stopped: list[str] = []
-        passed: list[str] = []
-        for ruleset in it.rulesets.values():
-            if named(ruleset, it, ref):
-                problems = broken(ruleset, it, update)
-                (passed if bypasses(ruleset, actor) else stopped).extend(problems)
+        stopped, passed = verdict(it, update, actor)
         if stopped:
             refused = True
             lines += [f"error: GH013: Repository rule violations found for {ref}."]

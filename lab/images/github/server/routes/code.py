@@ -8,7 +8,8 @@ from ..git import ZERO, Git, person
 from ..models import Json
 from ..objects import node_id
 from ..pushes import moved
-from ..rules import named
+from ..rules import named, verdict
+from ..smart_http import actor
 
 REFS = "/repos/{owner}/{repo}/git/refs"
 
@@ -151,6 +152,15 @@ def commits(call: Call) -> list[Json]:
     return [commit_view(call, sha) for sha in it.run("rev-list", "--max-count=300", start, *path).splitlines()]
 
 
+def _guard(call: Call, ref: str, old: str, new: str, status: int = 422) -> None:
+    """Raise the refusal of a change that the branch's rules do not allow."""
+    forced = ZERO not in (old, new) and not git(call).contains(old, new)
+    update = {"ref": ref, "old": old, "new": new, "forced": forced}
+    stopped, _ = verdict(call.repository, update, actor(call.caller, call.repository))
+    if stopped:
+        raise Refusal(status, "Repository rule violations found\n\n" + "\n\n".join(stopped) + "\n\n")
+
+
 def _ref(call: Call, name: str, commit: str) -> Json:
     target = {"type": "commit", "sha": commit, "url": url(call, f"git/commits/{commit}")}
     short = name.removeprefix("refs/")
@@ -190,6 +200,7 @@ def create_ref(call: Call) -> Answer:
         raise Refusal(422, "Object does not exist")
     if name in it.refs(name):
         raise Refusal(422, "Reference already exists")
+    _guard(call, name, ZERO, sha)
     it.update(name, sha, ZERO)
     moved(call.server, call.repository, [(name, ZERO, sha)], call.login)
     body = _ref(call, name, sha)
@@ -208,6 +219,7 @@ def update_ref(call: Call) -> Json:
         raise Refusal(422, "Object does not exist")
     if not call.body.get("force") and not it.contains(old, sha):
         raise Refusal(422, "Update is not a fast forward")
+    _guard(call, name, old, sha)
     it.update(name, sha, old)
     moved(call.server, call.repository, [(name, old, sha)], call.login)
     return _ref(call, name, sha)
@@ -221,6 +233,7 @@ def delete_ref(call: Call) -> None:
     old = it.refs(name).get(name)
     if not old:
         raise Refusal(422, "Reference does not exist")
+    _guard(call, name, old, ZERO)
     it.update(name, ZERO, old)
     moved(call.server, call.repository, [(name, old, ZERO)], call.login)
 
@@ -265,6 +278,8 @@ def contents(call: Call) -> Json:
 def _commit_file(call: Call, content: bytes | None) -> tuple[str, str]:
     """Commit a file's new content; return the branch and the commit."""
     it, path = git(call), call.args["path"]
+    if path.startswith(".github/workflows/"):
+        call.caller.require("contents=write,workflows=write", call.repository)
     name = call.body.get("branch", call.repository.settings.default_branch)
     head = it.resolve(f"refs/heads/{name}")
     if not head and it.refs("refs/heads/"):
@@ -276,6 +291,7 @@ def _commit_file(call: Call, content: bytes | None) -> tuple[str, str]:
         raise Refusal(409, f"{path} does not match {call.body['sha']}")
     tree = it.changed_tree(head, {path: content})
     new = it.write(person(call.login), tree, [head] if head else [], call.body["message"])
+    _guard(call, f"refs/heads/{name}", head or ZERO, new, 409)
     it.update(f"refs/heads/{name}", new, head or ZERO)
     moved(call.server, call.repository, [(f"refs/heads/{name}", head or ZERO, new)], call.login)
     return name, new

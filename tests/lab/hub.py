@@ -85,6 +85,7 @@ class Hub:
     name: str
     network: str
     port: int
+    connect_to: str
     client: Client
     listener: Listener
 
@@ -153,7 +154,7 @@ def hub(folder: Path) -> Iterator[Hub]:
         with _listener(certificate, address) as listener:
             where = ",".join(f"{host}:8443={address}:{listener.port}" for host in ("edge.example", "other.example"))
             client = github_host.start(name, network, port, where)
-            yield Hub(name, network, port, client, listener)
+            yield Hub(name, network, port, where, client, listener)
     finally:
         github_host.remove(name, network)
 

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from lab import github_host
 from lab.github import Client
-from tests.lab.hub import hub
+from lab.shell import run
+from tests.lab.hub import Hub, hub
 
 ORG = "/orgs/centaurin/repos"
 
@@ -200,7 +202,7 @@ def test_calls_are_counted_by_operation(github: Client, api: httpx.Client) -> No
     assert github.calls() == {"GET /repos/{owner}/{repo}": 2}
 
 
-def test_what_it_knows_outlives_a_restart(tmp_path: Path) -> None:
+def test_what_it_knows_outlives_a_restart_and_a_new_container(tmp_path: Path) -> None:
     with hub(tmp_path) as running:
         token = running.client.token()
         with running.client.api(token) as client:
@@ -208,3 +210,13 @@ def test_what_it_knows_outlives_a_restart(tmp_path: Path) -> None:
             running.restart()
             assert client.get("/repos/centaurin/carica").json()["name"] == "carica"
             assert client.get("/repos/centaurin/carica/branches").json()[0]["name"] == "main"
+            before = identity(running)
+            github_host.start(running.name, running.network, running.port, running.connect_to)
+            assert identity(running) == before
+            github_host.start(running.name, running.network, running.port, "localhost:443=edge:8443")
+            assert identity(running) != before
+            assert client.get("/repos/centaurin/carica").json()["name"] == "carica"
+
+
+def identity(running: Hub) -> str:
+    return run("container", ["docker", "inspect", "--format", "{{.Id}}", running.name])

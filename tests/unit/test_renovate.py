@@ -11,7 +11,7 @@ from lab.pulumi_plugins import VERSIONS
 from lab.toolchain import VERSION
 
 ROOT = Path(__file__).parent.parent.parent
-IMAGES, CLI, PLUGIN = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
+IMAGES, CLI, PLUGIN, OCTOKIT = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
 
 
 def found(manager: dict[str, list[str]], file: str) -> list[dict[str, str | None]]:
@@ -47,3 +47,9 @@ def test_the_version_of_the_cli(file: str) -> None:
 
 def test_the_versions_of_the_plugins() -> None:
     assert {each["depName"]: each["currentValue"] for each in found(PLUGIN, "lab/pulumi_plugins.py")} == VERSIONS
+
+
+@pytest.mark.parametrize("file", ["lab/github_build.py", "lab/github/payloads.py", "tests/lab/test_github_hooks.py"])
+def test_what_github_publishes_of_itself(file: str) -> None:
+    (pinned,) = found(OCTOKIT, file)
+    assert str(pinned["depName"]).startswith("@octokit/")

@@ -103,3 +103,53 @@ def test_a_missing_program_is_told_in_a_line(tmp_path: Path) -> None:
         shell.run("a trial", ["such-a-program"])
     with pytest.raises(shell.LabError, match=said):
         shell.follow(["such-a-program"], cwd=tmp_path, env={})
+
+
+# --- the commands, in a checkout of their own ---
+
+
+class Checkout:
+    """A clone of this project with the code as it stands, whose keys and stacks are its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root, self.state = directory / "clone", directory / "state"
+        self.env = {**os.environ, "CARICA_STATE": str(self.state), "NO_COLOR": "1"}
+        subprocess.run(["git", "clone", "--quiet", "--no-local", ROOT, self.root], check=True)
+        (self.root / ".venv").symlink_to(sys.prefix)
+
+    def run(self, *words: str, **more: str) -> tuple[int, str, str]:
+        """Run a program there; return its exit code, its output and what it says beside it."""
+        done = subprocess.run(
+            words, cwd=self.root, env={**self.env, **more}, text=True, capture_output=True, timeout=300, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def lab(self, *words: str, **more: str) -> tuple[int, str, str]:
+        return self.run(sys.executable, "-m", "lab", *words, **more)
+
+    def pulumi(self, words: str) -> tuple[int, str]:
+        """Run a line of shell as a person does who has evaluated `make env`."""
+        code, said, errors = self.run("sh", "-c", f'eval "$({sys.executable} -m lab env)" && {words}')
+        return code, said + errors
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+MISSING = ("kestraPassword", "webhookSecret", "postgresPassword")
+
+
+@pytest.mark.parametrize(
+    "command", ["pulumi preview --stack dev", "env -u PULUMI_OPTION_SKIP_CONFIG_VALIDATION ci/step preview"]
+)
+def test_every_missing_secret_is_told_at_once_with_its_command(checkout: Checkout, command: str) -> None:
+    # `make env` sets what is missing.
+    code, said = checkout.pulumi(f"for k in {' '.join(MISSING)}; do pulumi config rm $k; done; {command}")
+    assert code != 0
+    assert f"the stack's settings have {len(MISSING)} problems; nothing was changed" in said
+    for key in MISSING:
+        assert f"carica-kestra:{key} is not set" in said
+        assert f"| pulumi config set --secret 'carica-kestra:{key}' --stack dev" in said
+    assert "urn:pulumi:" not in checkout.pulumi("pulumi stack export")[1]

@@ -5,16 +5,16 @@ import pulumi_docker as docker
 
 from components.deploy_host import DeployHost, DeployHostArgs
 from components.flow import Flow, read_flows
+from components.guard import Guard
 from components.haproxy import HAProxy, HAProxyArgs
 from components.kestra import Kestra, KestraArgs
 from components.postgres import DatabaseArgs, Postgres, PostgresArgs
 from components.settings import FLOWS, load, secret
 
 settings = load()
-flows = read_flows(FLOWS, settings.flows)
+sources = read_flows(FLOWS, settings.flows)
 desk = f"carica-{pulumi.get_stack()}"
-engine = docker.Provider("engine", host=settings.docker_host)
-on_engine = pulumi.ResourceOptions(provider=engine)
+on_engine = pulumi.ResourceOptions(provider=docker.Provider("engine", host=settings.docker_host))
 postgres = Postgres(
     f"{desk}-postgres",
     PostgresArgs(
@@ -51,29 +51,27 @@ edge = HAProxy(
         runtime=settings.runtime("haproxy"),
         url=settings.url,
         bind_address=str(settings.bind_address),
-        http_port=settings.http_port,
-        https_port=settings.https_port,
+        ports=(settings.http_port, settings.https_port),
         certificate=secret(settings.tls_certificate),
         webhook_key=secret(settings.webhook_key),
         webhook_secret=secret(settings.webhook_secret),
         kestra=kestra,
-        more_networks=settings.networks,
     ),
     on_engine,
 )
 on_desk = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready], deleted_with=kestra.container)
-for flow, source in flows.items():
-    Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk)
-for server in settings.deploy_hosts:
+flows = [
+    Flow(flow, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk) for flow, source in sources.items()
+]
+admin_key, branch = secret(settings.admin_ssh_key), settings.default_branch
+hosts = [
     DeployHost(
-        server.name,
-        DeployHostArgs(
-            server=server,
-            admin_key=secret(settings.admin_ssh_key),
-            kestra_key=settings.kestra_public_key,
-            branch=settings.default_branch,
-        ),
+        each.name,
+        DeployHostArgs(server=each, admin_key=admin_key, kestra_key=settings.kestra_public_key, branch=branch),
     )
+    for each in settings.deploy_hosts
+]
+Guard("guard", [postgres, kestra, edge, *flows, *hosts], protect=settings.protect_data)
 pulumi.export("url", settings.url)
 pulumi.export("webhook_urls", secret(settings.webhook_key).apply(settings.webhook_urls))
 pulumi.export("kestra_user", settings.kestra_user)

@@ -64,10 +64,8 @@ class HAProxyArgs:
     """The address people open, without a path; its host name is the only one the edge answers to."""
     bind_address: str
     """IPv4 address of the machine that the ports are published on."""
-    http_port: int
-    """Published port that redirects to HTTPS."""
-    https_port: int
-    """Published port of HTTPS."""
+    ports: tuple[int, int]
+    """Published ports: of HTTP, which redirects, and of HTTPS."""
     certificate: pulumi.Input[str]
     """PEM: certificate chain, then its private key."""
     webhook_key: pulumi.Input[str]
@@ -75,9 +73,7 @@ class HAProxyArgs:
     webhook_secret: pulumi.Input[str]
     """What GitHub signs deliveries with."""
     kestra: Kestra
-    """What is behind it."""
-    more_networks: tuple[str, ...]
-    """Networks of other containers that call it."""
+    """What is behind it; the edge joins all of its networks but the database's."""
 
 
 class HAProxy(pulumi.ComponentResource):
@@ -152,11 +148,11 @@ class HAProxy(pulumi.ComponentResource):
                 command=["haproxy", "-W", "-db", "-S", f"{RUN}/master.sock", "-f", f"{CONFIGURATION}/haproxy.cfg"],
                 networks_advanced=[
                     docker.ContainerNetworksAdvancedArgs(name=args.kestra.network),
-                    *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.more_networks),
+                    *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.kestra.more_networks),
                 ],
                 ports=[
                     docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
-                    for inside, outside in ((8080, args.http_port), (8443, args.https_port))
+                    for inside, outside in zip((8080, 8443), args.ports, strict=True)
                 ],
                 volumes=[
                     docker.ContainerVolumeArgs(volume_name=volume, container_path=path)

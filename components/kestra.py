@@ -50,7 +50,7 @@ class KestraArgs:
     database_password: pulumi.Input[str]
     """The role's password."""
     more_networks: tuple[str, ...]
-    """Networks of other containers that flows reach, such as a deploy host on this engine."""
+    """Networks of other containers that flows reach, such as a deploy host on this engine, and that reach the edge."""
     variables: Mapping[str, pulumi.Input[str]]
     """What flows read as `envs.name` (lower case)."""
     secrets: Mapping[str, pulumi.Input[str]]
@@ -72,6 +72,8 @@ class Kestra(pulumi.ComponentResource):
     """UI and API on `network`."""
     webhook_key: pulumi.Output[str]
     """Last segment of its webhooks' URLs, which only the edge calls: a new key in the hooks is no restart of Kestra."""
+    more_networks: tuple[str, ...]
+    """The other networks it is on."""
     container: docker.Container
     """The server, healthy."""
     image: pulumi.Output[str]
@@ -152,6 +154,7 @@ class Kestra(pulumi.ComponentResource):
         )
 
         self.network = network.name
+        self.more_networks = args.more_networks
         self.image = image.name
         self.register_outputs({"network": self.network, "image": self.image})
 

@@ -125,6 +125,7 @@ class Estate:
                 os.killpg(process.pid, signal.SIGINT)
                 break
         process.communicate(timeout=300)
+        assert process.returncode != 0, f"it ended by itself before {after} was named"
 
     def set(self, path: str, value: str, *, secret: bool = False) -> None:
         """Set a setting."""

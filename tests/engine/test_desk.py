@@ -5,7 +5,7 @@ import subprocess
 import httpx
 import pytest
 
-from tests.estate import Estate
+from tests.estate import Estate, eventually
 
 FLOWS = {"gh_push_deployment", "gh_workflow_completed", "push_to_git", "sync_from_git"}
 
@@ -258,6 +258,19 @@ def test_a_container_removed_by_hand_is_noticed_and_made_again(desk: Estate, par
     desk.expect_no_changes()
 
 
+@pytest.mark.parametrize("part", ["haproxy", "kestra", "postgres"])
+def test_a_container_killed_by_hand_is_noticed_and_mended(desk: Estate, part: str) -> None:
+    subprocess.run(["docker", "kill", f"{desk.prefix}-{part}"], check=True, stdout=subprocess.DEVNULL)
+    assert desk.pulumi("refresh", "--preview-only", "--expect-no-changes").code != 0
+    desk.up("--refresh")
+    # The plugin starts it again and does not wait for its health, as it does for one that it makes.
+    eventually(
+        lambda: {desk.inspect(each)["State"]["Health"]["Status"] for each in desk.container_ids()} == {"healthy"}
+    )
+    assert flows(desk) == FLOWS
+    desk.expect_no_changes()
+
+
 def test_an_interrupted_up_is_completed_by_the_next(desk: Estate) -> None:
     desk.set("terminationGrace", "31")
     desk.interrupted_up(after="kestra")
@@ -292,9 +305,12 @@ def test_the_deploy_host_lets_kestra_run_the_script_and_nothing_else(desk: Estat
 def test_protected_data_is_not_destroyed(desk: Estate) -> None:
     desk.set("protectData", "true")
     desk.up()
+    before = desk.container_ids()
     outcome = desk.pulumi("destroy", "--yes", "--skip-preview")
     assert outcome.code != 0
     assert "protect" in outcome.text
+    assert desk.container_ids() == before
+    assert flows(desk) == FLOWS
     desk.set("protectData", "false")
     desk.up()
     assert flows(desk) == FLOWS

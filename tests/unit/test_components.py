@@ -260,3 +260,46 @@ def test_an_administrator_other_than_root_prepares_the_server_through_sudo(admin
     hosts = [json.loads(values()["deployHosts"])[0] | {"adminUser": admin}]
     commands = [plain(each) for each in declare(lambda: program(deployHosts=hosts)) if each.type.startswith("command:")]
     assert [given["create"].startswith(begins) for given in commands] == [True] * 3
+
+
+def test_postgresql_is_tuned_to_the_memory_it_may_take() -> None:
+    declared = declare(lambda: program(postgresMemory="1024"))
+    given = plain(containers(declared)["carica-test-postgres"])
+    for tuning in ("shared_buffers=256MB", "effective_cache_size=768MB", "maintenance_work_mem=64MB"):
+        assert tuning in given["command"]
+    assert (given["memory"], given["shmSize"]) == (1024, 256)
+
+
+def test_kestras_heap_leaves_room_for_the_rest_of_the_process() -> None:
+    declared = declare(lambda: program(kestraMemory="2000"))
+    assert "JAVA_OPTS=-Xmx1200m" in plain(containers(declared)["carica-test-kestra"])["envs"]
+
+
+def test_kestras_configuration_is_what_the_desk_stands_on(desk: list[Declared]) -> None:
+    uploads = {each["file"]: each["content"] for each in plain(containers(desk)["carica-test-kestra"])["uploads"]}
+    given = yaml.safe_load(uploads["/app/confs/application.yml"])
+    kestra, database = given["kestra"], given["datasources"]["postgres"]
+    assert kestra["server"]["basic-auth"]["open-urls"] == ["/api/v1/main/executions/webhook/"]
+    assert kestra["server"]["basic-auth"]["username"] == "admin@example.com"
+    assert kestra["tasks"]["sdk"]["authentication"]["url"] == "http://localhost:8080"
+    assert kestra["server"]["termination-grace-period"] == "300s"
+    assert database["url"] == "jdbc:postgresql://postgres:5432/kestra"
+    assert (kestra["repository"]["type"], kestra["queue"]["type"]) == ("postgres", "postgres")
+    for off in ("anonymous-usage-report", "ui-anonymous-usage-report", "tutorial-flows"):
+        assert kestra[off] == {"enabled": False}
+
+
+def test_kestra_knows_the_deploy_host_by_its_key_alone(desk: list[Declared]) -> None:
+    uploads = {each["file"]: each["content"] for each in plain(containers(desk)["carica-test-kestra"])["uploads"]}
+    assert "StrictHostKeyChecking yes" in uploads["/app/ssh/config"]
+    assert uploads["/app/ssh/known_hosts"].startswith("web.example.com ssh-ed25519 ")
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_what_guards_against_destroy_stands_on_everything_else(protect: bool) -> None:
+    declared = declare(lambda: program(protectData=str(protect).lower()))
+    guard = next(each for each in declared if each.type == "carica:guard:Guard")
+    assert guard.options.protect is protect
+    stood_on = {urn.rpartition("::")[2] for urn in guard.options.dependencies}
+    children = {each.name for each in declared if each.options.custom and not each.type.startswith("pulumi:providers")}
+    assert children <= stood_on

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,6 @@ class Estate:
     project: Path
     env: Mapping[str, str]
     ssh_port: int
-    timings: dict[str, float] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:

@@ -162,10 +162,6 @@ class Provider:
     def delete(self, held: Resource) -> None:
         self.stub.Delete(provider_pb2.DeleteRequest(urn=urn(held.kind), id=held.id, properties=struct(held.outputs)))
 
-    def get_logs(self, **given: Any) -> list[str]:
-        request = provider_pb2.InvokeRequest(tok="docker:index/getLogs:getLogs", args=struct(given))
-        return list(plain(getattr(self.stub.Invoke(request), "return"))["logsListStrings"])
-
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[docker.DockerClient]:
@@ -647,17 +643,3 @@ def test_job_gives_its_exit_code_and_log_and_settles(provider: Provider, name: s
     assert provider.refresh(made) == made
     assert provider.diff(made, {**given, "command": ["true"]}).replacing == {"command"}
     provider.delete(made)
-
-
-def test_logs(provider: Provider, name: str) -> None:
-    provider.create(
-        "Container",
-        simple(name, command=["sh", "-c", "echo one; echo two >&2; echo three"], attach=True, mustRun=False),
-    )
-    assert sorted(provider.get_logs(name=name)) == ["one", "three", "two"]
-    assert provider.get_logs(name=name, showStderr=False) == ["one", "three"]
-    assert len(provider.get_logs(name=name, tail="2")) == 2
-    with pytest.raises(grpc.RpcError, match="does not implement follow"):
-        provider.get_logs(name=name, follow=True)
-    with pytest.raises(grpc.RpcError, match=r"error while asking for logs .*No such container"):
-        provider.get_logs(name=f"{name}-not")

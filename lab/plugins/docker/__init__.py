@@ -1,4 +1,4 @@
-"""Stand-in for pulumi-docker 5.1.0: networks, volumes, images, containers and getLogs, on a real engine."""
+"""Stand-in for pulumi-docker 5.1.0: networks, volumes, images and containers, on a real engine."""
 
 import os
 

@@ -7,8 +7,8 @@ import grpc
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from lab.plugins.docker import container, engine, image, logs, network, volume
-from lab.plugins.framework import Failed, Plugin
+from lab.plugins.docker import container, engine, image, network, volume
+from lab.plugins.framework import Plugin
 
 CONTAINER = "docker:index/container:Container"
 KINDS = {
@@ -17,7 +17,6 @@ KINDS = {
     "docker:index/remoteImage:RemoteImage": image.KIND,
     "docker:index/volume:Volume": volume.KIND,
 }
-FUNCTIONS = {"docker:index/getLogs:getLogs": logs.get_logs}
 ORDERED = frozenset({"command", "entrypoints", "tests"})
 """Lists in which the order counts; the real plugin holds all others as sets."""
 
@@ -50,18 +49,6 @@ class DockerPlugin(Plugin):
         # The real plugin deletes first where the new one needs the name of the old one; a container always does.
         if "name" in answer.replaces and _token(request.urn) != CONTAINER:
             answer.deleteBeforeReplace = False
-        return answer
-
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Call a function."""
-        if request.tok not in FUNCTIONS:
-            self._abort(context, f"the lab's stand-in of docker has no {request.tok}; install the official plugin")
-        try:
-            result = FUNCTIONS[request.tok](json_format.MessageToDict(request.args))
-        except Failed as error:
-            self._abort(context, str(error))
-        answer = provider_pb2.InvokeResponse()
-        getattr(answer, "return").CopyFrom(_struct(result))  # the field is named like a keyword
         return answer
 
 

@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-flows test-engine test-e2e lint bench
+.PHONY: help up down demo password env test test-unit test-lab test-flows test-engine test-e2e lint bench .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -53,9 +53,11 @@ lint: .venv ## style and types; shell scripts and workflows
 bench: .venv ## measure what the README quotes
 	@$(PYTHON) -m tests.bench
 
-# The link follows the pinned packages; Pulumi.yaml names .venv as the program's environment.
+# The link follows the pinned packages; Pulumi.yaml names .venv as the program's environment. Times say nothing about it:
+# what it points to may be older or newer. In a real directory `ln` would put the link.
 .venv: $(VENV)/.complete
-	@ln -sfn $(VENV) .venv
+	@test -L .venv -o ! -e .venv || { echo "make links its own .venv here, and there is another: move it away" >&2; exit 1; }
+	@test "$$(readlink .venv)" = "$(VENV)" || ln -sfn "$(VENV)" .venv
 
 # No prerequisites: the directory's name says what is in it, and other checkouts may be at work in it.
 $(VENV)/.complete:

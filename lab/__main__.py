@@ -1,15 +1,16 @@
 """What the Makefile calls: `python -m lab up|down|env|demo|password`."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import deploy_host, keys, stack
 from lab.demo import demo
-from lab.engine import engine
+from lab.engine import engine, started_here
 from lab.image_builder import images
-from lab.paths import ROOT, STATE
+from lab.paths import CACHE, ROOT, STATE
 from lab.shell import LabError, end_all_on_interrupt, follow, run, say
 from lab.toolchain import toolchain
 
@@ -23,6 +24,13 @@ def tools() -> dict[str, str]:
     for line in chosen.chosen:
         say(f"  {line}")
     return {**chosen.environment, **stack.environment()}
+
+
+def prepared() -> dict[str, str]:
+    """Return that environment, and have the dev stack there with its secrets."""
+    env = tools()
+    stack.prepare(env)
+    return env
 
 
 def machine() -> dict[str, str]:
@@ -51,25 +59,31 @@ def up() -> None:
 
 
 def down() -> None:
-    """Take the desk and the lab's deploy host apart; keep the cache and this user's keys."""
-    env = tools()
-    follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=env)
+    """Take the desk and the lab's deploy host apart; say what is kept."""
+    say(f"  {engine()}")
+    follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=prepared())
     deploy_host.remove()
-    print(f"The desk is gone with its data. Kept: keys and secrets in {STATE}; images and the cache (see README).")
+    file = f"Pulumi.{stack.NAME}.yaml"
+    print("\nThe desk is gone with its data. Kept for the next `make up`:")
+    print(f"  keys, secrets, state   {STATE}, and encrypted in {file}")
+    print(f"  builds, downloads      {CACHE}")
+    print("  images                 docker image ls; the lab's own: --filter label=carica.lab")
+    if pid := started_here():
+        print(f"  the Docker engine      goes on running, as the lab started it; as root: kill {pid}")
+    kept = f"{shlex.quote(str(STATE))} {shlex.quote(str(CACHE))}"
+    print(f"To delete keys and cache as well: rm -rf {kept} {file} && git restore {file}")
 
 
 def environment() -> None:
     """Print the shell commands that make plain `pulumi` commands work."""
-    env = tools()
-    stack.prepare(env)
-    for name, value in env.items():
-        print(f"export {name}='{value}'")
+    for name, value in prepared().items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 def password() -> None:
     """Print the login of Kestra's UI."""
-    env = tools()
-    shown = run("password", ["pulumi", "config", "get", f"{stack.PROJECT}:kestraPassword"], cwd=ROOT, env=env)
+    command = ["pulumi", "config", "get", f"{stack.PROJECT}:kestraPassword"]
+    shown = run("password", command, cwd=ROOT, env=prepared())
     print(f"{stack.settings()['kestraUser']}\n{shown.strip()}")
 
 
@@ -77,7 +91,7 @@ COMMANDS: Mapping[str, Callable[[], None]] = {
     "up": up,
     "down": down,
     "env": environment,
-    "demo": lambda: demo(tools()),
+    "demo": lambda: demo(prepared()),
     "password": password,
 }
 

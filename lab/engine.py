@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 from lab.apt import packages, which
 from lab.cache import lock
@@ -10,6 +11,8 @@ from lab.paths import CACHE
 from lab.shell import LabError, say
 
 START_SECONDS = 60
+PID = CACHE / "dockerd.pid"
+"""The process that the lab started last."""
 
 
 def engine() -> str:
@@ -20,6 +23,13 @@ def engine() -> str:
         if not _version():
             _start()
     return f"Docker engine {_version()}: Debian's, started by the lab"
+
+
+def started_here() -> str:
+    """Return the id of the engine's process if the lab started the one that runs, or nothing."""
+    pid = PID.read_text() if PID.exists() else "none"
+    name = Path("/proc", pid, "comm")
+    return pid if name.exists() and name.read_text() == "dockerd\n" else ""
 
 
 def _version() -> str:
@@ -48,6 +58,7 @@ def _start() -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    PID.write_text(str(process.pid))
     end = time.monotonic() + START_SECONDS
     while not _version():
         if process.poll() is not None or time.monotonic() > end:

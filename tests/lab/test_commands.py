@@ -1,6 +1,8 @@
 """The commands of the Makefile and what a person meets when one ends early: run for real, beside nobody's desk."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from lab import shell
-from lab.paths import ROOT
+from lab.apt import which
+from lab.paths import CACHE, ROOT
+from lab.pulumi_plugins import VERSIONS
 from lab.toolchain import toolchain
 from tests.estate import eventually
 
@@ -50,6 +54,14 @@ def two():
 
 lab.COMMANDS = {"up": two}
 sys.exit(lab.main(["up"]))
+"""
+DOCKER = """#!/bin/sh
+echo "$*" >>{asked}
+case "$1" in
+version | image | build | pull | import) exec {real} "$@" ;;
+ps) echo a-container ;;
+inspect) echo "true $({real} image inspect --format '{{{{.Id}}}}' carica-lab/"$(echo "$4" | cut -d- -f3-)")" ;;
+esac
 """
 
 
@@ -112,7 +124,7 @@ class Checkout:
     """A clone of this project with the code as it stands, whose keys and stacks are its own."""
 
     def __init__(self, directory: Path) -> None:
-        self.root, self.state = directory / "clone", directory / "state"
+        self.root, self.state = directory / "clone", directory / "somebody's state"
         self.env = {**os.environ, "CARICA_STATE": str(self.state), "NO_COLOR": "1"}
         subprocess.run(["git", "clone", "--quiet", "--no-local", ROOT, self.root], check=True)
         (self.root / ".venv").symlink_to(sys.prefix)
@@ -138,6 +150,85 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.fixture
+def no_desk(tmp_path: Path) -> Mapping[str, str]:
+    """An environment whose `docker` shows the real engine and images, but neither sees nor touches containers.
+
+    So a desk that runs on this machine is left alone. What was asked of it is in the file `asked`.
+    """
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(real=which("docker"), asked=tmp_path / "asked"))
+    docker.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+def test_an_unknown_word_is_answered_with_the_usage(checkout: Checkout) -> None:
+    usage = "usage: python -m lab up|down|env|demo|password\n"
+    assert checkout.lab("upp") == checkout.lab() == checkout.lab("up", "down") == (2, "", usage)
+
+
+def test_env_sets_what_plain_pulumi_needs(checkout: Checkout) -> None:
+    code, shown, said = checkout.lab("env")
+    assert code == 0
+    assert all(line.startswith("export ") for line in shown.splitlines())
+    assert f"PULUMI_BACKEND_URL='file://{checkout.state}/backend'".replace("'s", "'\"'\"'s") in shown
+    assert re.search(r"^  pulumi .*: official", said, re.MULTILINE)
+    assert {found for found in re.findall(r"^  plugin (\w+)", said, re.MULTILINE)} == set(VERSIONS)
+    assert checkout.pulumi("pulumi stack --show-name")[1].startswith("dev\n")
+
+
+def test_password_shows_the_login(checkout: Checkout) -> None:
+    made = json.loads((checkout.state / "secrets.json").read_text())["kestraPassword"]
+    assert checkout.lab("password")[:2] == (0, f"admin@example.com\n{made}\n")
+
+
+def test_demo_wants_a_desk_that_is_up(checkout: Checkout) -> None:
+    code, _, said = checkout.lab("demo")
+    assert (code, said.splitlines()[-1]) == (1, "the desk is not up: run `make up`")
+
+
+def test_up_says_of_each_part_what_it_is_and_why_it_stops(checkout: Checkout, no_desk: Mapping[str, str]) -> None:
+    assert checkout.pulumi("pulumi config set kestraUser nobody")[0] == 0
+    code, shown, said = checkout.lab("up", **no_desk)
+    assert checkout.pulumi("pulumi config set kestraUser admin@example.com")[0] == 0
+    assert code == 1
+    assert "kestraUser is not an e-mail address" in shown
+    assert said.endswith("`pulumi up --yes --skip-preview` ended with exit code 1: the reason stands above\n")
+    for part in ("Docker engine", "pulumi", "plugin docker", "postgres:", "haproxy:", "kestra/kestra:"):
+        assert len(re.findall(f"^  {part}", said, re.MULTILINE)) == 1, part
+
+
+def test_down_of_a_fresh_checkout_takes_nothing_apart_and_says_what_is_kept(
+    tmp_path: Path, no_desk: Mapping[str, str]
+) -> None:
+    fresh = Checkout(tmp_path)
+    code, shown, said = fresh.lab("down", **no_desk)
+    assert code == 0, said
+    assert "rm --force --volumes carica-lab-deploy-host" in (tmp_path / "asked").read_text()
+    assert f"keys, secrets, state   {fresh.state}, and encrypted in Pulumi.dev.yaml\n" in shown
+    assert f"builds, downloads      {CACHE}\n" in shown
+
+    # As it says at the end, but for the cache, which is everybody's.
+    advice = shown.splitlines()[-1].partition(": ")[2]
+    assert fresh.run("sh", "-c", advice.replace(f" {CACHE} ", " "))[0] == 0
+    assert not fresh.state.exists()
+    assert fresh.lab("env")[0] == 0
+
+
+def test_a_virtual_environment_of_another_making_is_left_alone(tmp_path: Path) -> None:
+    other = Checkout(tmp_path)
+    (other.root / ".venv").unlink()
+    (other.root / ".venv").mkdir()
+    code, _, said = other.run("make", ".venv")
+    assert code != 0
+    assert "there is another: move it away" in said
+    assert list((other.root / ".venv").iterdir()) == []
+    (other.root / ".venv").rmdir()
+    (other.root / ".venv").symlink_to("/nowhere")
+    assert other.run("make", ".venv")[0] == 0
+    assert (other.root / ".venv/bin/python").exists()
+
+
 MISSING = ("kestraPassword", "webhookSecret", "postgresPassword")
 
 
@@ -152,4 +243,4 @@ def test_every_missing_secret_is_told_at_once_with_its_command(checkout: Checkou
     for key in MISSING:
         assert f"carica-kestra:{key} is not set" in said
         assert f"| pulumi config set --secret 'carica-kestra:{key}' --stack dev" in said
-    assert "urn:pulumi:" not in checkout.pulumi("pulumi stack export")[1]
+    assert '"custom": true' not in checkout.pulumi("pulumi stack export")[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import deploy_host, github, keys
+from lab.apt import packages
 from lab.desk import desk
 from lab.paths import ROOT
 from lab.shell import LabError, run
@@ -97,6 +98,7 @@ def as_kestra(command: str, port: int = deploy_host.PORT, user: str = "deploy") 
 
 
 def _ssh(folder: Path, key: str, port: int) -> list[str]:
+    packages(ssh="openssh-client")
     identity, known = folder / "id", folder / "known_hosts"
     keys.keep(identity, keys.ssh_key(key).private)
     known.write_text(f"[127.0.0.1]:{port} {keys.ssh_key('deploy_host_ed25519').public}\n")

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lab import npm
 from lab.cache import cached
 from lab.github.payloads import EXAMPLES, examples_file
 from lab.paths import ROOT
-from lab.shell import run
 
 SOURCE = ROOT / "lab" / "images" / "github"
 DESCRIPTION = "@octokit/openapi@23.0.2"
@@ -36,10 +36,7 @@ def _description() -> dict[str, Any]:
 
     def fetch(into: Path) -> None:
         package = into / "package"
-        command: list[str | Path] = [
-            "npm", "install", "--prefix", package, "--no-audit", "--no-fund", "--ignore-scripts", DESCRIPTION,
-        ]  # fmt: skip
-        run("GitHub's description of its API", command)
+        npm.install("GitHub's description of its API", DESCRIPTION, package)
         shutil.copy(package / "node_modules/@octokit/openapi/generated/api.github.com.json", into)
         # The package holds it for all editions of GitHub: 385 MB.
         shutil.rmtree(package)

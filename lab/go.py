@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab.apt import offered, packages
 from lab.paths import CACHE
 from lab.shell import LabError, run
 
@@ -14,6 +15,8 @@ from lab.shell import LabError, run
 ENVIRONMENT = {"GOFLAGS": "-mod=readonly", "GOCACHE": str(CACHE / "go-build"), "CGO_ENABLED": "0"}
 STRIPPED = "-s -w"
 """Linker flags that leave out what only a debugger reads."""
+DEBIAN = "golang-go"
+"""The package of the Go that a release of Debian is made with."""
 
 
 def build(title: str, module: Path, package: str, program: Path, flags: str = STRIPPED) -> None:
@@ -23,8 +26,10 @@ def build(title: str, module: Path, package: str, program: Path, flags: str = ST
 
 
 def _want(title: str, module: Path) -> None:
-    """Raise LabError, with the ways out, unless there is a Go of the version that the module asks for."""
+    """Raise LabError, with the ways out, unless there is a Go of the version the module asks for, or Debian has it."""
     wanted = re.findall(r"^go (\d+\.\d+)", (module / "go.mod").read_text(), re.MULTILINE)[0]
+    if not shutil.which("go") and _numbers(offered(DEBIAN) or "0") >= _numbers(wanted):
+        packages(go=DEBIAN)
     shown = ""
     if shutil.which("go"):
         # Asked in the module's directory: a Go that may fetch the version a module names has done so then.

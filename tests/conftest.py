@@ -14,7 +14,14 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
+from lab.apt import packages  # noqa: E402
 from tests.estate import Estate, estate  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> None:
+    """What tests call and a bare machine lacks."""
+    packages(ssh="openssh-client")
 
 
 @pytest.fixture(scope="session")

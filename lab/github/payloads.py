@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
+from lab import npm
 from lab.cache import cached
-from lab.shell import run
 
 EXAMPLES = "@octokit/webhooks-examples@7.6.1"
 """npm package of GitHub's own examples, which its types are checked against."""
@@ -26,17 +26,7 @@ def examples_file() -> Path:
     """Return the file of all examples, fetched the first time."""
 
     def fetch(into: Path) -> None:
-        command: list[str | Path] = [
-            "npm",
-            "install",
-            "--prefix",
-            into,
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            EXAMPLES,
-        ]
-        run("GitHub's webhook examples", command)
+        npm.install("GitHub's webhook examples", EXAMPLES, into)
 
     package = cached("webhook-examples", (EXAMPLES,), fetch) / "node_modules/@octokit/webhooks-examples"
     return package / "api.github.com/index.json"

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from jsonschema import Draft7Validator
 
+from lab import npm
 from lab.cache import cached
 from lab.github import signature
-from lab.shell import run
 from tests.lab.hub import HOOK, OTHER, Hub, hub
 
 REPO = "/repos/centaurin/carica"
@@ -36,7 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 @pytest.fixture(scope="module")
 def schemas() -> Any:
     def fetch(into: Path) -> None:
-        run("webhooks' schemas", ["npm", "install", "--prefix", into, "--no-audit", "--no-fund", SCHEMAS])
+        npm.install("webhooks' schemas", SCHEMAS, into)
 
     folder = cached("webhook-schemas", (SCHEMAS,), fetch) / "node_modules/@octokit/webhooks-schemas"
     return json.loads((folder / "schema.json").read_text())

@@ -70,6 +70,8 @@ PUSHES_THAT_MUST_NOT: dict[str, Change] = {
     "no word on deletion": without("deleted"),
     "a commit that is none": having("main; rm -rf /", "after"),
     "a short commit": having("1234567", "after"),
+    "the word for a commit": having("commit", "after"),
+    "a commit and a line break": having(f"{COMMIT}\n", "after"),
 }
 
 RUNS_THAT_MUST_NOT: dict[str, Change] = {
@@ -86,6 +88,8 @@ RUNS_THAT_MUST_NOT: dict[str, Change] = {
     "no conclusion": without("workflow_run", "conclusion"),
     "no branch": without("workflow_run", "head_branch"),
     "a tag with other characters": having("v1;id", "workflow_run", "head_branch"),
+    "a branch called version": having("version", "workflow_run", "head_branch"),
+    "a tag and a line break": having("v1.2.3\n", "workflow_run", "head_branch"),
 }
 
 

@@ -2,8 +2,10 @@
 
 import copy
 import itertools
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -186,12 +188,24 @@ def test_three_pushes_at_once_queue_and_none_is_lost(desk: Estate) -> None:
     from lab.demo import as_kestra, commit_to_deploy
 
     commits = [commit_to_deploy(desk.ssh_port) for _ in range(3)]
-    executions = [started(desk, "gh_push_deployment", "push", github.push(DEPLOY, commit)) for commit in commits]
-    ended = [desk.desk.ended(execution) for execution in executions if execution]
+    url, trust, secret = desk.desk.webhook_urls["gh_push_deployment"], desk.desk.trust, desk.setting("webhookSecret")
+    together = threading.Barrier(3)
+
+    def push(commit: str) -> str:
+        delivery = github.Delivery("push", github.push(DEPLOY, commit), secret)
+        together.wait()
+        return str(delivery.send(url, trust).raise_for_status().json()["id"])
+
+    with ThreadPoolExecutor(3) as threads:
+        executions = dict(zip(threads.map(push, commits), commits, strict=True))
+    ended = [desk.desk.ended(execution) for execution in executions]
     assert [each["state"]["current"] for each in ended] == ["SUCCESS"] * 3
-    spans = sorted(_span(each["taskRunList"][0]) for each in ended)
+    queued = [each for each in ended if "QUEUED" in [past["state"] for past in each["state"]["histories"]]]
+    assert len(queued) >= 2
+    ended.sort(key=lambda each: _span(each["taskRunList"][0]))
+    spans = [_span(each["taskRunList"][0]) for each in ended]
     assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
-    assert commits[-1] in as_kestra("status", desk.ssh_port)
+    assert executions[ended[-1]["id"]] in as_kestra("status", desk.ssh_port)
 
 
 def _span(task: dict[str, Any]) -> tuple[str, str]:

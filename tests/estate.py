@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from lab import deploy_host, keys, stack
+from lab import deploy_host, github_host, keys, stack
 from lab.desk import Desk, desk
 from lab.engine import engine
 from lab.image_builder import images
@@ -181,6 +181,7 @@ def estate(project: Path) -> Iterator[Estate]:
         say(line)
     settings |= {f"{stack.PROJECT}:{key}": str(value) for key, value in ports.items()}
     settings[f"{stack.PROJECT}:networks"] = [f"carica-{name}-lab"]
+    settings[f"{stack.PROJECT}:gitUrl"] = f"http://{github_host.ALIAS}:8080"
     settings[f"{stack.PROJECT}:deployHosts"][0]["adminPort"] = ssh_port
     document["config"] = _without_secrets(settings)
     (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))

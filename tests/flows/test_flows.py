@@ -150,10 +150,6 @@ def test_a_run_whose_image_must_not_be_deployed_ends_quietly(desk: Estate, why: 
     assert started(desk, "gh_workflow_completed", "workflow_run", payload) is None
 
 
-def test_a_push_to_the_estates_default_branch_starts_the_sync(desk: Estate) -> None:
-    assert started(desk, "sync_from_git", "push", github.push(KESTRA, COMMIT))
-
-
 @pytest.mark.parametrize("why", PUSHES_THAT_MUST_NOT)
 def test_a_push_that_must_not_be_synced_ends_quietly(desk: Estate, why: str) -> None:
     payload = changed(github.push(KESTRA, COMMIT), PUSHES_THAT_MUST_NOT[why])

@@ -314,3 +314,31 @@ def test_protected_data_is_not_destroyed(desk: Estate) -> None:
     desk.set("protectData", "false")
     desk.up()
     assert flows(desk) == FLOWS
+
+
+def test_a_renamed_flow_file_is_refused_before_anything_is_touched(desk: Estate) -> None:
+    file = desk.project / "flows/push_to_git.yml"
+    renamed = file.rename(file.with_name("push.yml"))
+    said = desk.failing_up()
+    assert "flows/push.yml holds the flow prod/push_to_git, not prod/push" in said
+    assert "Traceback" not in said
+    assert flows(desk) == FLOWS
+    renamed.rename(file)
+    desk.expect_no_changes()
+
+
+def test_a_new_login_of_kestra_is_taken_on_even_with_a_refresh_before(desk: Estate) -> None:
+    old, new = desk.setting("kestraPassword"), "Another-login-of-Kestra-2"
+
+    def status(password: str) -> int:
+        url = f"{desk.desk.url}/api/v1/main/flows/prod/push_to_git"
+        login = (desk.desk.user, password)
+        return httpx.get(url, auth=login, verify=desk.desk.trust, trust_env=False).status_code
+
+    for before, after in ((old, new), (new, old)):
+        assert (status(before), status(after)) == (200, 401)
+        desk.set("kestraPassword", after, secret=True)
+        desk.up("--refresh")
+        assert (status(before), status(after)) == (401, 200)
+        assert flows(desk) == FLOWS
+    desk.expect_no_changes()

@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-lab test-flows test-engine test-e2e lint bench .venv
+.PHONY: help up down demo password env test test-unit test-lab test-flows test-engine test-e2e lint bench bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -52,6 +52,9 @@ lint: .venv ## style and types; shell scripts and workflows
 
 bench: .venv ## measure what the README quotes
 	@$(PYTHON) -m tests.bench
+
+bench-test: .venv ## time `make test` in a fresh clone; COLD=1: with an empty cache too
+	@$(PYTHON) -m tests.bench.suite
 
 # The link follows the pinned packages; Pulumi.yaml names .venv as the program's environment. Times say nothing about it:
 # what it points to may be older or newer. In a real directory `ln` would put the link.

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab import deploy_host, github, keys
+from lab import deploy_host, edge_log, github, keys
 from lab.apt import packages
-from lab.desk import desk
+from lab.desk import Desk, desk
 from lab.paths import ROOT
 from lab.shell import LabError, run
 from lab.stack import NAME, settings
+
+SCRIPT_STARTED = "carica-update: started"
+SCRIPT_FINISHED = "deployed commit "
+"""What deploy/update.sh prints first and last."""
 
 
 def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_port: int = deploy_host.PORT) -> None:
@@ -29,19 +33,24 @@ def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_po
     began = datetime.datetime.now(datetime.UTC)
     delivery = github.Delivery("push", github.push(repository, commit), running.webhook_secret)
     answer = delivery.send(running.webhook_urls["gh_push_deployment"], running.trust)
-    accepted = datetime.datetime.now(datetime.UTC)
+    answered = datetime.datetime.now(datetime.UTC)
     if answer.status_code != 200:
         raise LabError(f"the edge answered {answer.status_code}: {answer.text[:300]}")
     execution = running.ended(answer.json()["id"])
+    state = execution["state"]["current"]
+    if state != "SUCCESS":
+        raise LabError(f"the deployment ended as {state}:\n  " + "\n  ".join(running.log(execution["id"])))
     deployed = json.loads(as_kestra("status", ssh_port))
 
-    task = execution["taskRunList"][-1]
+    script_started, script_finished = script(running, execution["id"])
     steps = [
         ("push sent", began),
-        ("execution created", first(execution, "CREATED")),
-        ("accepted by the edge", accepted),
-        ("SSH started", first(task, "RUNNING")),
-        (f"script finished: {execution['state']['current']}", _last(task)),
+        ("accepted by the edge: signature verified, handed to Kestra", edge_log.accepted(stack, began)[0].accepted),
+        ("execution created", _entered(execution, "CREATED")),
+        ("answer arrived at the sender", answered),
+        ("script started on the deploy host", script_started),
+        ("script finished", script_finished),
+        (f"execution ended: {state}", _entered(execution, state)),
     ]
     for what, when in sorted(steps, key=lambda step: step[1]):
         print(f"  {(when - began) / datetime.timedelta(milliseconds=1):8.0f} ms  {what}")
@@ -56,17 +65,31 @@ def demo(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT, ssh_po
         raise LabError("a forged call was not refused")
 
 
-def first(run_: dict[str, Any], state: str) -> datetime.datetime:
-    """Return when an execution or a task first was in `state`."""
-    return next(_time(entry["date"]) for entry in run_["state"]["histories"] if entry["state"] == state)
+def script(running: Desk, execution_id: str, seconds: float = 10) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return when the first and the last line that the deploy script prints reached Kestra.
+
+    Kestra stores lines a moment after the execution ended. Raises LabError when they are not there within `seconds`.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        log = running.timed_log(execution_id)
+        started = [when for when, line in log if line == SCRIPT_STARTED]
+        finished = [when for when, line in log if line.startswith(SCRIPT_FINISHED)]
+        if started and finished:
+            return min(started), max(finished)
+        if time.monotonic() > end:
+            shown = "\n  ".join(line for _, line in log)
+            raise LabError(
+                f"not in the log of execution {execution_id} within {seconds:.0f} s: the script's lines"
+                f" `{SCRIPT_STARTED}` and `{SCRIPT_FINISHED}…`; it says:\n  {shown}"
+            )
+        time.sleep(0.1)
 
 
-def _last(run_: dict[str, Any]) -> datetime.datetime:
-    return _time(run_["state"]["histories"][-1]["date"])
-
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+def _entered(execution: dict[str, Any], state: str) -> datetime.datetime:
+    """Return when an execution got into `state`."""
+    histories = execution["state"]["histories"]
+    return next(datetime.datetime.fromisoformat(entry["date"]) for entry in histories if entry["state"] == state)
 
 
 def commit_to_deploy(port: int = deploy_host.PORT) -> str:

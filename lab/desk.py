@@ -1,5 +1,6 @@
 """A desk that runs: its address and log-ins as the stack knows them, and calls of Kestra's API through the edge."""
 
+import datetime
 import json
 import ssl
 import time
@@ -66,8 +67,13 @@ class Desk:
 
     def log(self, execution_id: str) -> list[str]:
         """Return the messages in an execution's log."""
+        return [message for _, message in self.timed_log(execution_id)]
+
+    def timed_log(self, execution_id: str) -> list[tuple[datetime.datetime, str]]:
+        """Return the messages in an execution's log, each with when Kestra got it."""
         with self.api() as api:
-            return [line["message"] for line in api.get(f"/logs/{execution_id}").raise_for_status().json()]
+            lines = api.get(f"/logs/{execution_id}").raise_for_status().json()
+        return [(datetime.datetime.fromisoformat(line["timestamp"]), line["message"]) for line in lines]
 
 
 def desk(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT) -> Desk:

@@ -75,7 +75,7 @@ def deliver(desk: Estate) -> tuple[list[float], list[float]]:
     """
     running, began, started = desk.desk, datetime.datetime.now(datetime.UTC), []
     for _ in range(DELIVERIES):
-        commit = commit_to_deploy(desk.ssh_port)
+        commit = commit_to_deploy(desk.github)
         delivery = github.Delivery("push", github.push("centaurin/carica-deploy", commit), running.webhook_secret)
         answer = delivery.send(running.webhook_urls["gh_push_deployment"], running.trust)
         execution = running.ended(answer.raise_for_status().json()["id"])

@@ -86,8 +86,8 @@ class Repository:
 def seeded(desk: Estate) -> Iterator[Repository]:
     """One with the flows on main, which the desk's token may read and push."""
     name, network, port = f"{desk.prefix}-github", f"{desk.prefix}-lab", free_port()
-    hub = github_host.start(name, network, port)
     try:
+        hub = github_host.start(name, network, port)
         hub.commit(KESTRA, {f"flows/{file}": text for file, text in FILES.items()})
         token = hub.token({"contents": "write"}, token=desk.setting("githubToken"), repositories=["carica-kestra"])
         yield Repository(desk, hub, f"http://kestra:{token}@127.0.0.1:{port}/{KESTRA}")

@@ -19,6 +19,10 @@ from components.settings.model import Settings
 PROJECT = "carica-kestra"
 
 
+_SECRETS = {to_camel(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Settings that are encrypted in the stack's file, besides the databases' passwords."""
+
+
 class SettingsError(pulumi.RunError):
     """Everything that is wrong with the stack's settings, each with its key, the fault and the mending command.
 
@@ -67,9 +71,7 @@ def _mend(path: str, unknown: bool = False) -> str:
     target = f"'{PROJECT}:{path}'"
     if unknown:
         return f"pulumi config rm{option} {target}{stack}"
-    if last == "password" or last in {
-        to_camel(n) for n, f in Settings.model_fields.items() if f.annotation is SecretStr
-    }:
+    if last == "password" or last in _SECRETS:
         return f"{_GENERATORS.get(last, 'openssl rand -hex 24')} | pulumi config set --secret{option} {target}{stack}"
     example = _EXAMPLES.get(path) or _EXAMPLES.get(last, "<value>")
     return f"pulumi config set{option} {target} {example}{stack}"
@@ -94,11 +96,14 @@ def _problem(path: str, fault: str, unknown: bool = False) -> str:
     return f"  {PROJECT}:{path} {fault}\n      {_mend(path, unknown)}"
 
 
-def _plain_secrets(values: Mapping[str, Any], secret_keys: Collection[str]) -> set[str]:
-    secret = {to_camel(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
-    if '"password"' in values.get("databases", ""):
-        secret.add("databases")
-    return {key for key in values if key in secret and key not in secret_keys}
+def _passwords(databases: object) -> dict[str, object]:
+    """Return path → value of the passwords in what should be a list of databases."""
+    listed = databases if isinstance(databases, list) else []
+    return {
+        f"databases[{number}].password": each["password"]
+        for number, each in enumerate(listed)
+        if isinstance(each, dict) and "password" in each
+    }
 
 
 def plain_passwords(stack_file: Path) -> list[str]:
@@ -108,12 +113,9 @@ def plain_passwords(stack_file: Path) -> list[str]:
     """
     if not stack_file.exists():
         return []
-    listed = (yaml.safe_load(stack_file.read_text()) or {}).get("config", {}).get(f"{PROJECT}:databases", [])
-    return [
-        f"databases[{number}].password"
-        for number, each in enumerate(listed if isinstance(listed, list) else [])
-        if isinstance(each, dict) and not isinstance(each.get("password", {}), dict)
-    ]
+    given = (yaml.safe_load(stack_file.read_text()) or {}).get("config", {})
+    passwords = _passwords(given.get(f"{PROJECT}:databases"))
+    return [path for path, value in passwords.items() if not isinstance(value, dict)]
 
 
 def parse(values: Mapping[str, str], secret_keys: Collection[str], plain: Collection[str] = ()) -> Settings:
@@ -122,10 +124,6 @@ def parse(values: Mapping[str, str], secret_keys: Collection[str], plain: Collec
     `secret_keys` names those that the stack keeps encrypted, `plain` the paths of secrets in lists that it does not.
     Raises SettingsError listing every problem at once.
     """
-    problems = [
-        _problem(path, "is stored in plain text: make it a secret (and change it)")
-        for path in sorted({*_plain_secrets(values, secret_keys), *plain})
-    ]
     typed: dict[str, Any] = dict(values)
     for name, field in Settings.model_fields.items():
         key = to_camel(name)
@@ -133,6 +131,13 @@ def parse(values: Mapping[str, str], secret_keys: Collection[str], plain: Collec
             # What is no list is refused as such below.
             with contextlib.suppress(json.JSONDecodeError):
                 typed[key] = json.loads(typed[key])
+    exposed = {key for key in values if key in _SECRETS and key not in secret_keys}
+    if "databases" not in secret_keys:
+        exposed |= _passwords(typed.get("databases")).keys()
+    problems = [
+        _problem(path, "is stored in plain text: make it a secret (and change it)")
+        for path in sorted(exposed | set(plain))
+    ]
     try:
         settings = Settings.model_validate(typed)
     except ValidationError as refused:

@@ -177,6 +177,15 @@ def test_a_secret_in_plain_text_is_refused(key: str) -> None:
         parse(values(), SECRET_KEYS - {key})
 
 
+def test_a_plain_password_is_mended_by_a_command_for_that_password() -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse(values(), SECRET_KEYS - {"databases"}, ["databases[0].password"])
+    said = str(refused.value)
+    assert "have 1 problem;" in said
+    assert "carica-kestra:databases[0].password is stored in plain text" in said
+    assert "| pulumi config set --secret --path 'carica-kestra:databases[0].password'" in said
+
+
 def test_every_problem_is_listed_at_once() -> None:
     said = problems(
         kestraUser="admin", webhookSecret=None, httpPort="0", kestraImage="kestra", deployHosts=host(user=None)

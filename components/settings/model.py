@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from components.container import Runtime
+from components.flow import NAMESPACE
 from components.settings.values import (
     Authority,
     Branch,
@@ -189,7 +190,7 @@ class Settings(Model):
     def webhook_urls(self, key: str) -> dict[str, str]:
         """Return flow → address for the flows that a webhook with `key` starts."""
         hooked = [flow for flow in self.flows if "trigger.Webhook" in (FLOWS / f"{flow}.yml").read_text()]
-        return {flow: f"{self.url}/api/v1/main/executions/webhook/prod/{flow}/{key}" for flow in hooked}
+        return {flow: f"{self.url}/api/v1/main/executions/webhook/{NAMESPACE}/{flow}/{key}" for flow in hooked}
 
     @property
     def url(self) -> str:

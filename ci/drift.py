@@ -7,7 +7,7 @@ from ci.pulumi import DIFFERS, Pulumi
 from ci.report import fenced
 
 BLIND = "could not be looked at"
-"""What components/flow.py warns with when Kestra does not answer, and leaves the flow out of the comparison."""
+"""What components/flow.py and job.py warn with about what they then leave out of the comparison."""
 
 BODY = """Something changed outside of Pulumi. [The last run]({url}) that saw it has the whole log.
 

@@ -77,7 +77,7 @@ class JobProvider(ResourceProvider):
         if code == UNDONE:
             return ReadResult("", {})
         if code:
-            print(f"warning: {id} could not be checked (exit code {code}): {log}", file=sys.stderr)
+            print(f"warning: {id} could not be looked at (exit code {code}): {log}", file=sys.stderr)
         return ReadResult(id, props)
 
 

@@ -3,7 +3,7 @@
 import socket
 import time
 
-from lab import keys
+from lab import containers, keys
 from lab.shell import LabError, run, say
 
 NAME = "carica-lab-deploy-host"
@@ -16,15 +16,9 @@ REPOSITORY = "/srv/git/carica-deploy.git"
 
 def start(name: str = NAME, network: str = NETWORK, port: int = PORT) -> None:
     """Make sure that the deploy host runs, with this machine's admin key and a host key that stays the same."""
-    if network not in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
-        run("lab network", ["docker", "network", "create", network])
-    format_ = "{{.State.Running}} {{.Image}}"
-    wanted = run("deploy host image", ["docker", "image", "inspect", "--format", "{{.Id}}", IMAGE]).strip()
-    known = run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip()
-    if known:
-        if run("deploy host", ["docker", "inspect", "--format", format_, name]).strip() == f"true {wanted}":
-            return
-        run("old deploy host", ["docker", "rm", "--force", name])
+    containers.join(network)
+    if containers.stands(name, IMAGE):
+        return
     say(f"  starting the deploy host {name}")
     # fmt: off
     run("deploy host", [
@@ -55,11 +49,5 @@ def wait(port: int = PORT, seconds: float = 30) -> None:
 
 
 def remove(name: str = NAME, network: str = NETWORK) -> None:
-    """Remove the deploy host, its volumes and the lab's network."""
-    if run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():
-        run("deploy host", ["docker", "rm", "--force", "--volumes", name])
-    volumes = run("volumes", ["docker", "volume", "ls", "--quiet", "--filter", f"name=^{name}-"]).split()
-    if volumes:
-        run("deploy host's volumes", ["docker", "volume", "rm", *volumes])
-    if network in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
-        run("lab network", ["docker", "network", "rm", network])
+    """Remove the deploy host, its volumes, and the lab's network unless something else is on it."""
+    containers.remove(name, network)

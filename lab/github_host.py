@@ -2,7 +2,7 @@
 
 import time
 
-from lab import github, keys
+from lab import containers, github, keys
 from lab.cache import key
 from lab.shell import LabError, run, say
 
@@ -21,8 +21,7 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
     `connect_to` holds FROM=TO pairs of host:port, separated by commas: deliveries for FROM go to the machine TO, with
     the address of the hook in the request and in TLS all the same.
     """
-    if network not in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
-        run("lab network", ["docker", "network", "create", network])
+    containers.join(network)
     given = {
         "SSH_HOST_KEY": keys.ssh_key("github_ed25519").private,
         "CA_CERTIFICATE": keys.ca_certificate(),
@@ -30,14 +29,8 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     content = key(*given.values())
-    format_ = f'{{{{.State.Running}}}} {{{{.Image}}}} {{{{index .Config.Labels "{LABEL}"}}}}'
-    wanted = run("GitHub's image", ["docker", "image", "inspect", "--format", "{{.Id}}", IMAGE]).strip()
-    known = run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip()
-    if known:
-        shown = run("GitHub", ["docker", "inspect", "--format", format_, name]).strip()
-        if shown == f"true {wanted} {content}":
-            return wait(port)
-        run("old GitHub", ["docker", "rm", "--force", name])
+    if containers.stands(name, IMAGE, label=LABEL, value=content):
+        return wait(port)
     say(f"  starting the lab's GitHub {name}")
     # fmt: off
     run("GitHub", [
@@ -63,12 +56,4 @@ def wait(port: int = PORT, seconds: float = 30) -> github.Client:
 
 def remove(name: str = NAME, network: str = NETWORK) -> None:
     """Remove it with all that it remembers, and the lab's network unless something else is on it."""
-    if run("containers", ["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():
-        run("GitHub", ["docker", "rm", "--force", "--volumes", name])
-    volumes = run("volumes", ["docker", "volume", "ls", "--quiet", "--filter", f"name=^{name}-"]).split()
-    if volumes:
-        run("GitHub's volumes", ["docker", "volume", "rm", *volumes])
-    if network in run("networks", ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
-        used = run("network", ["docker", "network", "inspect", "--format", "{{len .Containers}}", network]).strip()
-        if used == "0":
-            run("lab network", ["docker", "network", "rm", network])
+    containers.remove(name, network)

@@ -17,12 +17,6 @@ from tests.lab.hub import Hub, hub
 ORG = "/orgs/centaurin/repos"
 
 
-@pytest.fixture(scope="module")
-def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with hub(tmp_path_factory.mktemp("hub")) as running:
-        yield running.client
-
-
 @pytest.fixture
 def api(github: Client) -> Iterator[httpx.Client]:
     """A client that may do everything; afterwards, nobody has broken the description."""

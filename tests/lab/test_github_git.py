@@ -10,15 +10,9 @@ import httpx
 import pytest
 
 from lab import keys
-from tests.lab.hub import HOOK, PROTECTED, Hub, attempt, git, hub
+from tests.lab.hub import HOOK, PROTECTED, Hub, attempt, git
 
 REPO = "/repos/centaurin/carica"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with hub(tmp_path_factory.mktemp("hub")) as it:
-        yield it
 
 
 @pytest.fixture

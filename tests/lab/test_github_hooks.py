@@ -16,7 +16,7 @@ from jsonschema import Draft7Validator
 from lab import npm
 from lab.cache import cached
 from lab.github import signature
-from tests.lab.hub import HOOK, OTHER, Hub, hub
+from tests.lab.hub import HOOK, OTHER, Hub
 
 REPO = "/repos/centaurin/carica"
 SCHEMAS = "@octokit/webhooks-schemas@7.6.1"
@@ -25,12 +25,6 @@ EVENTS = (
     *("create", "delete", "deployment", "deployment_status", "issue_comment", "issues", "pull_request", "push"),
     *("status", "workflow_run"),
 )
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with hub(tmp_path_factory.mktemp("hub")) as it:
-        yield it
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lab import keys
 from lab.github import Client
 from lab.toolchain import toolchain
-from tests.lab.hub import HOOK, hub
+from tests.lab.hub import HOOK
 from tests.trial import Project
 
 PROGRAM = """
@@ -138,12 +138,6 @@ github.WorkflowRepositoryPermissions(
     opts=its,
 )
 """
-
-
-@pytest.fixture(scope="module")
-def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with hub(tmp_path_factory.mktemp("hub")) as running:
-        yield running.client
 
 
 @pytest.fixture

@@ -14,15 +14,9 @@ from nacl.public import PublicKey, SealedBox
 
 from lab import keys
 from lab.github import Client
-from tests.lab.hub import PROTECTED, hub
+from tests.lab.hub import PROTECTED
 
 REPO = "/repos/centaurin/carica"
-
-
-@pytest.fixture(scope="module")
-def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with hub(tmp_path_factory.mktemp("hub")) as running:
-        yield running.client
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ LAB := $(PYTHON) -m lab
 PYTEST := $(PYTHON) -m pytest
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: .venv ## bring the whole desk up on this machine, or make it as the code says
 	@$(LAB) up
@@ -25,7 +25,7 @@ demo: .venv ## watch a signed push become a deployment, and a forged one be refu
 password: .venv ## show the login of Kestra's UI
 	@$(LAB) password
 
-env: .venv ## print what plain pulumi commands need: eval "$$(make -s env)"
+env: .venv ## print what plain pulumi commands need: eval "$(make -s env)"
 	@$(LAB) env
 
 # One session, so that one desk serves flows, e2e and engine; engine takes it apart at the end.

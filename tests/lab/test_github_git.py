@@ -53,6 +53,15 @@ def test_a_push_over_http_moves_the_branch_and_hooks_hear_of_it(github: Hub, api
     assert last["request"]["payload"]["pusher"]["name"] == "carica-admin"
 
 
+def test_a_commit_of_the_lab_adds_changes_and_removes_files(github: Hub, tmp_path: Path) -> None:
+    github.client.commit("centaurin/open", {"a": "1", "b/c": "2", "d": "3"})
+    github.client.commit("centaurin/open", {"a": "changed", "b/c": None})
+    git("clone", "--quiet", f"http://{github.git}/centaurin/open.git", str(tmp_path / "clone"))
+    files = {path.name: path.read_text() for path in (tmp_path / "clone").iterdir() if path.is_file()}
+    assert files == {"a": "changed", "d": "3"}
+    assert not (tmp_path / "clone" / "b").exists()
+
+
 def test_git_wants_a_token_that_may(github: Hub, tmp_path: Path) -> None:
     wrong = attempt("clone", over_http(github, "wrong"), str(tmp_path / "a"))
     assert "Invalid username or token" in wrong.stderr

@@ -133,7 +133,8 @@ class Git:
                 self.run("read-tree", base, env=env)
             for path, content in files.items():
                 if content is None:
-                    self.run("update-index", "--force-remove", "--", path, env=env)
+                    # Not --force-remove: that wants a work tree.
+                    self.run("update-index", "--index-info", stdin=f"0 {ZERO}\t{path}\n".encode(), env=env)
                     continue
                 blob = self.run("hash-object", "-w", "--stdin", stdin=content)
                 self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)

@@ -5,6 +5,7 @@ from ci.actions import SUMMARY_BYTES, Run
 from ci.github import BODY_BYTES, GitHub
 from ci.pulumi import DIFFERS, Pulumi
 from ci.report import fenced
+from components.github.environments import CHANGED
 
 BLIND = "could not be looked at"
 """What components/flow.py and job.py warn with about what they then leave out of the comparison."""
@@ -27,19 +28,21 @@ def drift(run: Run) -> int:
         )
     marker, title = f"<!-- carica-drift:{run.stack} -->", f"{run.stack} was changed by hand"
     body = BODY.format(url=run.url, diff=fenced(outcome.text, BODY_BYTES - 1000))
-    if outcome.code == DIFFERS:
+    # What the program itself noticed is a warning to Pulumi, and no difference.
+    code = outcome.code or (DIFFERS if CHANGED in outcome.text else 0)
+    if code == DIFFERS:
         run.summarise(f"### {title}\n\n{body}")
         run.error(title, "The issue of that name shows what, and how to mend it.")
         if run.repository:
             with GitHub(run) as github:
                 github.open_issue(marker, title, body)
-    elif outcome.code or BLIND in outcome.text:
+    elif code or BLIND in outcome.text:
         run.summarise(f"### {run.stack} could not be looked at\n\n{fenced(outcome.text, SUMMARY_BYTES - 1000)}")
         run.error(f"{run.stack} could not be looked at", "Whether something drifted is not known; see the log.")
-        return outcome.code or 1
+        return code or 1
     else:
         run.summarise(f"### {run.stack} is as Pulumi left it")
         if run.repository:
             with GitHub(run) as github:
                 github.close_issue(marker, f"Nothing differs any more, says [this run]({run.url}).")
-    return outcome.code
+    return code

@@ -1,6 +1,7 @@
 """DeployHost: account, authorized key, deploy script, checkout and first deployment on a server, over SSH."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from components.settings import Server
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "deploy"
 UPDATE = "/usr/local/bin/carica-update"
+GIT_KEY, GIT_KNOWN_HOSTS = "/etc/carica/git_key", "/etc/carica/git_known_hosts"
+"""What the deploy script fetches with, over SSH."""
 COMMAND_SECONDS = 900
 """pulumi-command has no time limit of its own for a command that hangs."""
 
@@ -27,6 +30,12 @@ class DeployHostArgs:
     """Kestra's public key, let in for the deploy script and nothing else."""
     branch: str
     """The branch that is deployed."""
+    git_key: pulumi.Input[str] | None
+    """Private key that the repository is fetched with over SSH; it can only read."""
+    git_known_hosts: Sequence[str]
+    """The Git server's keys, lines as in OpenSSH's known_hosts."""
+    fetched_after: Sequence[pulumi.Resource]
+    """What is there before the first checkout: the repository, which lets the key in."""
 
 
 class DeployHost(pulumi.ComponentResource):
@@ -51,8 +60,8 @@ class DeployHost(pulumi.ComponentResource):
         def run(
             what: str,
             create: str,
-            stdin: str | None = None,
-            after: list[pulumi.Resource] | None = None,
+            stdin: pulumi.Input[str] | None = None,
+            after: Sequence[pulumi.Resource] = (),
             triggers: list[pulumi.Input[str]] | None = None,
         ) -> command.remote.Command:
             return command.remote.Command(
@@ -63,7 +72,7 @@ class DeployHost(pulumi.ComponentResource):
                 triggers=triggers,
                 # Servers accept no such variable, and every second run would warn of it (pulumi-command#48).
                 add_previous_output_in_env=False,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
             )
 
         words = shlex.join([server.user, server.repository, args.branch, args.kestra_key])
@@ -71,12 +80,28 @@ class DeployHost(pulumi.ComponentResource):
         # A connection that is cut is an end of input like any other: half a script must not take the old one's place.
         install = f"install -m 0755 /dev/stdin {UPDATE}.new && bash -n {UPDATE}.new && mv {UPDATE}.new {UPDATE}"
         script = run("script", shlex.join(["sh", "-euc", install]), (SCRIPTS / "update.sh").read_text())
+        ready = [account, script, *args.fetched_after]
+        if args.git_key is not None:
+            known = "".join(f"{line}\n" for line in args.git_known_hosts)
+            key = pulumi.Output.concat(args.git_key, "\n")  # OpenSSH reads no key whose last line has no end
+            ready += [
+                run("git-known-hosts", f"install -m 0444 /dev/stdin {GIT_KNOWN_HOSTS}", known, [account]),
+                run("git-key", shlex.join(["sh", "-euc", _git_key(server.user)]), key, [account]),
+            ]
         # Another repository or branch is another first deployment.
         run(
             "checkout",
             f"runuser -u {server.user} -- {UPDATE} current",
-            after=[account, script],
+            after=ready,
             triggers=[server.repository, args.branch],
         )
 
         self.register_outputs({})
+
+
+def _git_key(user: str) -> str:
+    """Return the script that puts a key in place, once it is known to be a whole one."""
+    new = f"{GIT_KEY}.new"
+    return (
+        f"install -m 0400 -o {user} /dev/stdin {new} && ssh-keygen -y -P '' -f {new} >/dev/null && mv {new} {GIT_KEY}"
+    )

@@ -7,7 +7,7 @@ granted='restrict,command="/usr/local/bin/carica-update"'
 
 refuse() { echo "$1" >&2; exit 1; }
 
-for program in git flock bash; do
+for program in git ssh flock bash; do
     command -v "$program" >/dev/null || refuse "this server has no $program: install it first"
 done
 [ "$user" != root ] || refuse "deployments run as an account of their own, not as root"

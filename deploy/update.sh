@@ -12,7 +12,8 @@ usage: carica-update commit SHA        deploy this commit of the deployed branch
        carica-update --help
 
 Over SSH with Kestra's key the words of the remote command are the arguments.
-Reads REPOSITORY and BRANCH from /etc/carica/deploy.conf.
+Reads REPOSITORY and BRANCH from /etc/carica/deploy.conf. Over SSH it fetches with /etc/carica/git_key, and from nobody
+but the server whose key stands in /etc/carica/git_known_hosts.
 Exit codes: 0 deployed, 2 refused argument, 3 another deployment did not end in time, 4 no such commit on the branch,
 1 anything else.
 TEXT
@@ -51,6 +52,11 @@ main() {
     while IFS='=' read -r name value; do
         case $name in REPOSITORY | BRANCH) printf -v "$name" %s "$value" ;; esac
     done </etc/carica/deploy.conf
+
+    # No agent, no other key and no configuration of the account's have a say in it.
+    ssh=(ssh -F none -i /etc/carica/git_key -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=15
+        -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/etc/carica/git_known_hosts -o GlobalKnownHostsFile=none)
+    export GIT_SSH_COMMAND="${ssh[*]}"
 
     exec 9>"$STATE/lock"
     flock --wait "$WAIT_SECONDS" 9 || refuse "another deployment did not end within $WAIT_SECONDS s" 3

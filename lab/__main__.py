@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import deploy_host, keys, stack
+from lab import deploy_host, github_host, keys, stack
 from lab.demo import demo
 from lab.engine import engine, started_here
 from lab.image_builder import images
@@ -45,6 +45,7 @@ def machine() -> dict[str, str]:
             say(f"  {line}")
     stack.prepare(env)
     deploy_host.start()
+    github_host.admit(github_host.start(connect_to=stack.edge(stack.NAME)), keys.stack_secrets(settings["domain"]))
     return env
 
 
@@ -52,16 +53,20 @@ def up() -> None:
     """Bring the desk up, or make it as the code says."""
     say("getting ready (the first time takes minutes; everything is kept for the next)")
     env = machine()
-    follow(["pulumi", "up", "--yes", "--skip-preview"], cwd=ROOT, env=env)
+    follow(["pulumi", "up", "--yes"], cwd=ROOT, env=env)
+    github_host.seed(github_host.wait(), ROOT / "flows")
     url = run("address", ["pulumi", "stack", "output", "url"], cwd=ROOT, env=env).strip()
     print(f"\nThe desk is up: {url}  (log in as {stack.settings()['kestraUser']}; `make password` shows the password)")
     print(f"Your browser may want the local CA: {keys.ca_file()}")
 
 
 def down() -> None:
-    """Take the desk and the lab's deploy host apart; say what is kept."""
+    """Take the desk, the lab's deploy host and its GitHub apart; say what is kept."""
     say(f"  {engine()}")
-    follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=prepared())
+    env = prepared()
+    stack.unprotect_repositories(env)
+    follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=env)
+    github_host.remove()
     deploy_host.remove()
     file = f"Pulumi.{stack.NAME}.yaml"
     print("\nThe desk is gone with its data. Kept for the next `make up`:")

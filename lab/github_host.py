@@ -1,6 +1,8 @@
 """The lab's GitHub as a container: REST under /api/v3, Git over HTTP and SSH, controls under /_lab."""
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from lab import containers, github, keys
 from lab.cache import key
@@ -11,6 +13,12 @@ ALIAS = "github"
 NETWORK = "carica-lab"
 IMAGE = "carica-lab/github"
 PORT = 42080
+FLOWS_REPOSITORY = "centaurin/carica-kestra"
+ADMINISTERS = {
+    **dict.fromkeys(("administration", "contents", "webhooks", "environments"), "write"),
+    "actions": "read",
+}
+"""What docs/github.md asks for a token that Pulumi administers the repositories with, and no more."""
 LABEL = "carica.lab.given"
 """A container that was given something else is made anew; its volume stays."""
 
@@ -41,6 +49,21 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
     ], env=given)
     # fmt: on
     return wait(port)
+
+
+def admit(client: github.Client, secrets: Mapping[str, str]) -> None:
+    """Let in what a stack with these secrets logs in with: Pulumi, and Kestra's flows."""
+    client.token(ADMINISTERS, token=secrets["githubToken"])
+    client.token({"contents": "write"}, token=secrets["kestraGitToken"], repositories=["carica-kestra"])
+
+
+def seed(client: github.Client, flows: Path) -> None:
+    """Commit the flows to a carica-kestra that is new: a sync makes Kestra's flows equal to what is there."""
+    with client.api(client.token({"contents": "read"})) as api:
+        commits = api.get(f"/repos/{FLOWS_REPOSITORY}/commits").raise_for_status().json()
+    if len(commits) == 1:
+        files = {f"flows/{file.name}": file.read_text() for file in sorted(flows.glob("*.yml"))}
+        client.commit(FLOWS_REPOSITORY, files, message="The flows")
 
 
 def wait(port: int = PORT, seconds: float = 30) -> github.Client:

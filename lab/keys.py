@@ -173,25 +173,35 @@ def edge_certificate(domain: str) -> str:
 
 def stack_secrets(domain: str) -> dict[str, str]:
     """Return configuration path → value of all that the dev stack keeps secret, made the first time."""
-
-    def make() -> str:
-        return json.dumps(
-            {
-                "postgresPassword": password(),
-                "databases[0].password": password(),
-                "kestraPassword": password(),
-                "encryptionKey": encryption_key(),
-                "githubToken": f"lab_{secrets.token_hex(20)}",
-                "webhookKey": secrets.token_urlsafe(24),
-                "webhookSecret": secrets.token_hex(32),
-            }
-        )
-
+    made: dict[str, Callable[[], str]] = {
+        "postgresPassword": password,
+        "databases[0].password": password,
+        "kestraPassword": password,
+        "encryptionKey": encryption_key,
+        "githubToken": _token,
+        "kestraGitToken": _token,
+        "webhookKey": lambda: secrets.token_urlsafe(24),
+        "webhookSecret": lambda: secrets.token_hex(32),
+    }
+    known: dict[str, str] = json.loads(kept("secrets.json", lambda: "{}"))
+    if missing := {path: make() for path, make in made.items() if path not in known}:
+        known |= missing
+        keep(STATE / "secrets.json", json.dumps(known))
     return {
-        **json.loads(kept("secrets.json", make)),
+        **known,
         "adminSshKey": ssh_key("admin_ed25519").private,
         "kestraSshKey": ssh_key("kestra_ed25519").private,
+        "deployGitKey": ssh_key("deploy_git_ed25519").private,
         "deployHosts[0].hostKey": ssh_key("deploy_host_ed25519").public,
+        "gitHostKeys[0]": ssh_key("github_ed25519").public,
+        # What the real CI is given; in the lab nobody uses it.
+        "ciSecrets.PULUMI_BACKEND_URL": f"file://{STATE / 'backend'}",
+        "ciSecrets.PULUMI_CONFIG_PASSPHRASE": kept("passphrase", password),
         "tlsCertificate": edge_certificate(domain),
         "tlsCa": ca_certificate(),
     }
+
+
+def _token() -> str:
+    """Return a new token for the lab's GitHub."""
+    return f"lab_{secrets.token_hex(20)}"

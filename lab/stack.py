@@ -44,7 +44,7 @@ def prepare(pulumi: Mapping[str, str]) -> None:
     versioned = (ROOT / ".git").exists()
     if versioned:
         # Keeps what follows out of the index (see .gitattributes).
-        run("git filter", ["git", "config", f"filter.{FILTER}.clean", "sed -f lab/settings-only.sed"], cwd=ROOT)
+        run("git filter", ["git", "config", f"filter.{FILTER}.clean", "awk -f lab/settings-only.awk"], cwd=ROOT)
     run("stack", ["pulumi", "stack", "select", "--create", NAME], cwd=ROOT, env=env)
     set_secrets(NAME, keys.stack_secrets(settings()["domain"]), env)
     if versioned:
@@ -73,7 +73,26 @@ def set_secrets(stack: str, secrets: Mapping[str, str], env: Mapping[str, str], 
     keys.keep(record, json.dumps(now))
 
 
-def _is_set(present: Mapping[str, Any], path: str) -> bool:
-    """Tell whether `key` or `key[0].name` is there."""
-    key, _, field = path.partition("[0].")
-    return key in present and (not field or field in present[key][0])
+def edge(stack: str, project: Path = ROOT) -> str:
+    """Return the way from the lab's GitHub to a stack's edge: where hooks call it, and where its container is."""
+    return f"localhost:{settings(stack, project)['httpsPort']}=carica-{stack}-haproxy:8443"
+
+
+def unprotect_repositories(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT) -> None:
+    """Let a stack's repositories go, which are protected wherever they are: the lab's GitHub goes with its stack."""
+    words = ["--stack", stack]
+    shown = run("state", ["pulumi", "stack", "export", *words], cwd=project, env=env)
+    for each in json.loads(shown)["deployment"].get("resources", []):
+        if each["type"] == "github:index/repository:Repository":
+            command = ["pulumi", "state", "unprotect", "--yes", *words, each["urn"]]
+            run("letting a repository go", command, cwd=project, env=env)
+
+
+def _is_set(present: Any, path: str) -> bool:
+    """Tell whether what a path such as `key`, `key[0].name` or `key.NAME` leads to is there."""
+    for step in path.replace("[", ".[").split("."):
+        try:
+            present = present[int(step[1:-1]) if step.startswith("[") else step]
+        except (KeyError, IndexError):
+            return False
+    return True

@@ -19,6 +19,7 @@ SHOWN = {
     "docker:index/volume:Volume": ("labels",),
     "pulumi-python:dynamic/carica:Flow": ("source", "url"),
     "github:index/actionsVariable:ActionsVariable": ("value",),
+    "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable": ("value",),
 }
 """Type → the properties of it that people and programs see."""
 

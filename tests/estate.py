@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from lab import deploy_host, github_host, keys, stack
+from lab import deploy_host, github, github_host, keys, stack
 from lab.desk import Desk, desk
 from lab.engine import engine
 from lab.image_builder import images
@@ -70,6 +70,7 @@ class Estate:
     project: Path
     env: Mapping[str, str]
     ssh_port: int
+    github: github.Client
 
     @property
     def prefix(self) -> str:
@@ -101,6 +102,11 @@ class Estate:
         outcome = self.pulumi("up", "--yes", "--skip-preview")
         assert outcome.code != 0, outcome.text
         return outcome.text
+
+    def destroy(self) -> Outcome:
+        """Run `pulumi destroy`, with the repositories let go before."""
+        stack.unprotect_repositories(self.env, self.name, self.project)
+        return self.pulumi("destroy", "--yes", "--skip-preview")
 
     def expect_no_changes(self) -> None:
         """Fail with the diff if a preview finds anything to do."""
@@ -171,7 +177,7 @@ def estate(project: Path) -> Iterator[Estate]:
     (project / ".venv").symlink_to((ROOT / ".venv").resolve())
 
     ports = {"httpPort": free_port(), "httpsPort": free_port()}
-    ssh_port = free_port()
+    ssh_port, github_port = free_port(), free_port()
     document = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
     document.pop("encryptionsalt", None)
     settings = document["config"]
@@ -181,36 +187,41 @@ def estate(project: Path) -> Iterator[Estate]:
         say(line)
     settings |= {f"{stack.PROJECT}:{key}": str(value) for key, value in ports.items()}
     settings[f"{stack.PROJECT}:networks"] = [f"carica-{name}-lab"]
-    settings[f"{stack.PROJECT}:gitUrl"] = f"http://{github_host.ALIAS}:8080"
+    settings[f"{stack.PROJECT}:githubUrl"] = f"http://127.0.0.1:{github_port}"
+    for each in settings[f"{stack.PROJECT}:repositories"]:
+        each["pullRequests"] = False  # tests push to main as developers did before there was a ruleset
     settings[f"{stack.PROJECT}:deployHosts"][0]["adminPort"] = ssh_port
     document["config"] = _without_secrets(settings)
     (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))
 
     env = {**chosen.environment, **stack.environment(), "PULUMI_STACK": name}
-    running = Estate(name, project, env, ssh_port)
+    running = Estate(name, project, env, ssh_port, github.Client(f"http://127.0.0.1:{github_port}"))
     outcome = running.pulumi("stack", "init")
     assert outcome.code == 0, outcome.text
-    stack.set_secrets(name, keys.stack_secrets("localhost"), env, project)
-    host = f"carica-{name}-deploy-host"
-    deploy_host.start(host, f"carica-{name}-lab", ssh_port)
+    given = keys.stack_secrets("localhost")
+    stack.set_secrets(name, given, env, project)
+    host, hub, network = f"carica-{name}-deploy-host", f"carica-{name}-github", f"carica-{name}-lab"
+    deploy_host.start(host, network, ssh_port)
+    github_host.admit(github_host.start(hub, network, github_port, stack.edge(name, project)), given)
     try:
         yield running
     finally:
-        running.pulumi("destroy", "--yes", "--skip-preview")
-        deploy_host.remove(host, f"carica-{name}-lab")
+        running.destroy()
+        github_host.remove(hub, network)
+        deploy_host.remove(host, network)
 
 
-def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+def _without_secrets(settings: Any) -> Any:
     """Drop what a person's own `make up` has encrypted into Pulumi.dev.yaml."""
     if isinstance(settings, dict):
-        return {
-            key: _without_secrets(value)
-            for key, value in settings.items()
-            if not (isinstance(value, dict) and "secure" in value)
-        }
+        return {key: _without_secrets(value) for key, value in settings.items() if not _is_secret(value)}
     if isinstance(settings, list):
-        return [_without_secrets(each) for each in settings]
+        return [_without_secrets(each) for each in settings if not _is_secret(each)]
     return settings
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and "secure" in value
 
 
 def eventually(check: Any, seconds: float = 30) -> Any:

@@ -1,6 +1,23 @@
 """Stack configuration → one frozen, validated model. The only package that reads `pulumi.Config`."""
 
-from components.settings.model import FLOWS, Database, Server, Settings
-from components.settings.reading import PROJECT, SettingsError, load, parse, secret
+from components.settings.flows import FLOWS
+from components.settings.github import App
+from components.settings.model import Server, Settings
+from components.settings.problems import PROJECT, SettingsError, problem
+from components.settings.reading import load, parse, secret
+from components.settings.repositories import DEPLOYING, GitHubRepository
 
-__all__ = ["FLOWS", "PROJECT", "Database", "Server", "Settings", "SettingsError", "load", "parse", "secret"]
+__all__ = [
+    "DEPLOYING",
+    "FLOWS",
+    "PROJECT",
+    "App",
+    "GitHubRepository",
+    "Server",
+    "Settings",
+    "SettingsError",
+    "load",
+    "parse",
+    "problem",
+    "secret",
+]

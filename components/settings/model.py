@@ -1,21 +1,26 @@
 """The settings: everything a stack can choose, and what follows from it."""
 
 from ipaddress import IPv4Address
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives import serialization
+import pulumi
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from components.container import Runtime
 from components.flow import NAMESPACE
+from components.settings import flows
+from components.settings.github import HOST, HOST_KEYS, GitHubSettings
+from components.settings.repositories import GitHubRepository
 from components.settings.values import (
+    ActionsName,
     Authority,
-    Branch,
     Certificate,
+    CiSecret,
     Domain,
     Email,
     EncryptionKey,
+    Fault,
     GitUrl,
     Host,
     HostKey,
@@ -25,18 +30,21 @@ from components.settings.values import (
     Password,
     Port,
     PostgresImage,
-    Repository,
     SshPrivateKey,
-    Token,
     UnixUser,
     WebhookKey,
     WebhookSecret,
     certified_names,
-    load_key,
     matching,
+    public_half,
+    refused,
 )
 
-FLOWS = Path(__file__).resolve().parent.parent.parent / "flows"
+CI_NEEDS_FOR_SSH = {
+    "ci_secrets": {"DESK_SSH_KEY": "CI would not reach the Docker engine"},
+    "ci_variables": {"DESK_KNOWN_HOSTS": "CI would not know the Docker engine by its key"},
+}
+"""What the CI that runs `up` (ci/) cannot do without for an engine at ssh://."""
 
 
 class Database(Model):
@@ -90,12 +98,22 @@ class Server(Model):
         return admin_user
 
     @property
+    def git_host(self) -> str | None:
+        """The server its repository is fetched from over SSH, as known_hosts names it; None for another way."""
+        return _git_host(self.repository)
+
+    def fetches(self, repository: str) -> bool:
+        """Tell whether what is checked out is `repository`, an owner/name, wherever that is served."""
+        path = f"/{self.repository.replace(':', '/').removesuffix('/').removesuffix('.git')}"
+        return path.lower().endswith(f"/{repository.lower()}")
+
+    @property
     def known_hosts_line(self) -> str:
         """The pinned key as OpenSSH and JSch look it up."""
         return f"{self.address if self.port == 22 else f'[{self.address}]:{self.port}'} {self.host_key}"
 
 
-class Settings(Model):
+class Settings(GitHubSettings):
     """Everything a stack can choose. Pulumi.yaml's `config:` describes each setting to people and checks its type."""
 
     domain: Domain = "localhost"
@@ -127,22 +145,12 @@ class Settings(Model):
     webhook_key: WebhookKey
     webhook_secret: WebhookSecret
 
-    flows: Annotated[tuple[str, ...], Field(validate_default=True)] = ()
-    git_url: Annotated[
-        str,
-        matching(
-            r"https://[^\s@]*[^\s@/]|http://[a-z0-9-]+(:[0-9]+)?",
-            "is not an https:// address without a log-in and a final / (http:// only for a name without a dot)",
-        ),
-    ] = "https://github.com"
-    github_token: Token
-    flows_repository: Repository
-    deploy_repository: Repository
-    image_repositories: tuple[Repository, ...]
-    image_workflow: Annotated[str, matching(r"\S(.*\S)?", "is not the name of a workflow")]
-    default_branch: Branch = "main"
-
     deploy_hosts: tuple[Server, ...]
+    deploy_git_key: Annotated[SshPrivateKey | None, Field(validate_default=True)] = None
+    git_host_keys: Annotated[tuple[HostKey, ...], Field(validate_default=True)] = HOST_KEYS
+    ci_secrets: Annotated[dict[ActionsName, CiSecret], Field(validate_default=True)] = Field(default={})
+    ci_variables: Annotated[dict[ActionsName, str], Field(validate_default=True)] = Field(default={})
+
     admin_ssh_key: SshPrivateKey
     kestra_ssh_key: SshPrivateKey
 
@@ -168,8 +176,21 @@ class Settings(Model):
     @property
     def kestra_public_key(self) -> str:
         """What deploy hosts let Kestra in with, as in authorized_keys."""
-        public = load_key(self.kestra_ssh_key.get_secret_value()).public_key()
-        return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+        return public_half(self.kestra_ssh_key)
+
+    def git_known_hosts(self, server: Server) -> tuple[str, ...]:
+        """Return the pinned keys of the Git server that `server` fetches from over SSH, as in known_hosts."""
+        return tuple(f"{server.git_host} {key}" for key in self.git_host_keys) if server.git_host else ()
+
+    def deploy_key_of(self, repository: GitHubRepository) -> str | None:
+        """Return the public key that lets the deploy hosts read `repository`; None if they do not fetch it so."""
+        fetched = "gh_push_deployment" in repository.hooks and any(host.git_host for host in self.deploy_hosts)
+        return public_half(self.deploy_git_key) if self.deploy_git_key and fetched else None
+
+    @property
+    def workflow_variables(self) -> dict[str, str]:
+        """What the workflows of the repository with ci read as `vars.NAME`."""
+        return self.ci_variables | {"PULUMI_STACK": pulumi.get_stack()}
 
     @property
     def flow_variables(self) -> dict[str, str]:
@@ -179,17 +200,11 @@ class Settings(Model):
             "deploy_host": host.address,
             "deploy_port": str(host.port),
             "deploy_user": host.user,
-            "deploy_repository": self.deploy_repository,
-            "flows_repository": self.flows_repository,
-            "image_repositories": ",".join(self.image_repositories),
-            "image_workflow": self.image_workflow,
-            "git_url": self.git_url,
-            "default_branch": self.default_branch,
-        }
+        } | self.flow_repositories
 
     def webhook_urls(self, key: str) -> dict[str, str]:
         """Return flow → address for the flows that a webhook with `key` starts."""
-        hooked = [flow for flow in self.flows if "trigger.Webhook" in (FLOWS / f"{flow}.yml").read_text()]
+        hooked = [flow for flow in self.flows if flows.events(flow)]
         return {flow: f"{self.url}/api/v1/main/executions/webhook/{NAMESPACE}/{flow}/{key}" for flow in hooked}
 
     @property
@@ -226,15 +241,57 @@ class Settings(Model):
 
     @field_validator("deploy_hosts")
     @classmethod
-    def _one_deploy_host(cls, hosts: tuple[Server, ...]) -> tuple[Server, ...]:
+    def _one_host_that_deploys_what_is_pushed(
+        cls, hosts: tuple[Server, ...], info: ValidationInfo
+    ) -> tuple[Server, ...]:
         if len(hosts) != 1:
             raise ValueError(f"names {len(hosts)} servers: the flows deploy to exactly one")
+        for each in info.data.get("repositories", ()):
+            pushed = f"{info.data.get('github_owner')}/{each.name}"
+            if info.data.get("github_owner") and "gh_push_deployment" in each.hooks and not hosts[0].fetches(pushed):
+                raise refused(Fault("[0].repository", f"is not {pushed}, whose pushes are deployed"))
         return hosts
 
-    @field_validator("flows")
+    @field_validator("deploy_git_key")
     @classmethod
-    def _flows_exist(cls, flows: tuple[str, ...]) -> tuple[str, ...]:
-        known = sorted(path.stem for path in FLOWS.glob("*.yml"))
-        if unknown := [flow for flow in flows if flow not in known]:
-            raise ValueError(f"names {', '.join(unknown)}, which is not in flows/ (there are: {', '.join(known)})")
-        return flows or tuple(known)
+    def _ssh_takes_a_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # The hosts as they were given: with another fault in them they are not here yet.
+        hosts = (info.context or {}).get("values", {}).get("deployHosts", [])
+        fetched = [host.get("repository", "") for host in hosts if isinstance(host, dict)]
+        if not key and any(_git_host(str(each)) for each in fetched):
+            raise ValueError("is not set: the deploy host's repository is fetched over SSH, with this key")
+        return key
+
+    @field_validator("git_host_keys")
+    @classmethod
+    def _are_the_hosts_own(cls, keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for host in info.data.get("deploy_hosts", ()):
+            others = keys == HOST_KEYS and host.git_host != HOST
+            if host.git_host and (others or not keys):
+                fault = f"is not set: the deploy host fetches from {host.git_host}, and must know it by its key"
+                raise refused(Fault("[0]", fault))
+        return keys
+
+    @field_validator("ci_secrets", "ci_variables")
+    @classmethod
+    def _ci_gets_what_up_needs(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if any(each.ci for each in info.data.get("repositories", ())):
+            ssh = info.data.get("docker_host", "").startswith("ssh://")
+            wanted = CI_NEEDS_FOR_SSH[str(info.field_name)] if ssh else {}
+            faults = [Fault(f".{name}", f"is not set: {why}") for name, why in wanted.items() if name not in given]
+            if info.field_name == "ci_secrets" and not {"PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN"} & given.keys():
+                fault = "is not set, nor is PULUMI_ACCESS_TOKEN for Pulumi Cloud: CI would find no state"
+                faults.append(Fault(".PULUMI_BACKEND_URL", fault))
+            if faults:
+                raise refused(*faults)
+        return given
+
+
+def _git_host(repository: str) -> str | None:
+    """Return the server of a repository that is fetched over SSH, as known_hosts names it."""
+    if "://" not in repository:
+        return repository.partition(":")[0].rpartition("@")[2] or None
+    parts = urlsplit(repository)
+    if parts.scheme != "ssh":
+        return None
+    return f"[{parts.hostname}]:{parts.port}" if parts.port not in (None, 22) else parts.hostname

@@ -1,153 +1,94 @@
-"""From a stack's configuration to its settings, or to a list of all that is wrong and the commands that mend it."""
+"""From a stack's configuration to its settings."""
 
 import contextlib
-import difflib
 import json
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import pulumi
 import pulumi.runtime.config
 import yaml
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from components.settings.model import Settings
-
-PROJECT = "carica-kestra"
-
-
-_SECRETS = {to_camel(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
-"""Settings that are encrypted in the stack's file, besides the databases' passwords."""
+from components.settings.problems import PROJECT, SECRETS, SettingsError, problem, problems_of
 
 
-class SettingsError(pulumi.RunError):
-    """Everything that is wrong with the stack's settings, each with its key, the fault and the mending command.
+def plain_secrets(stack_file: Path) -> list[str]:
+    """Return the paths of secrets inside lists and objects that a stack's file holds in plain text.
 
-    A RunError, which Pulumi shows without a traceback.
+    Pulumi tells of a list or an object only that something in it is secret, not which.
     """
+    document = (yaml.safe_load(stack_file.read_text()) if stack_file.exists() else None) or {}
+    given = {key.removeprefix(f"{PROJECT}:"): value for key, value in document.get("config", {}).items()}
+    return [path for path, value in _inner_secrets(given).items() if not isinstance(value, dict)]
 
 
-_GENERATORS = {
-    "encryptionKey": "openssl rand -base64 32",
-    "webhookKey": "openssl rand -hex 24",
-    "webhookSecret": "openssl rand -hex 32",
-    "kestraPassword": "printf 'Kk1%s' $(openssl rand -hex 16)",
-    "tlsCertificate": "cat fullchain.pem privkey.pem",
-    "adminSshKey": "cat ~/.ssh/id_ed25519",
-    "kestraSshKey": "cat kestra_ed25519",
-    "githubToken": "cat token",
-}
-"""What makes each secret; any other is a password."""
-
-_EXAMPLES = {
-    "kestraUser": "you@example.com",
-    "httpPort": "80",
-    "httpsPort": "443",
-    "kestraImage": "kestra/kestra:v2.0.8",
-    "hostKey": "\"$(ssh-keyscan -t ed25519 HOST | cut -d' ' -f2-)\"",
-    "user": "deploy",
-    "databases[0].name": "kestra",
-    "deployHosts[0].name": "web",
-    "imageRepositories[0]": "owner/name",
-}
-
-_FIRST = {
-    "databases": "databases[0].name",
-    "deployHosts": "deployHosts[0].name",
-    "imageRepositories": "imageRepositories[0]",
-}
-"""Where a list that is not there begins."""
-
-
-def _mend(path: str, unknown: bool = False) -> str:
-    """Return the command that sets `path`, such as `databases[0].password`; secrets come from a pipe, never argv."""
-    stack = f" --stack {pulumi.get_stack()}"
-    path = _FIRST.get(path, path)
-    last = path.rpartition(".")[2]
-    option = " --path" if last != path or "[" in path else ""
-    target = f"'{PROJECT}:{path}'"
-    if unknown:
-        return f"pulumi config rm{option} {target}{stack}"
-    if last == "password" or last in _SECRETS:
-        return f"{_GENERATORS.get(last, 'openssl rand -hex 24')} | pulumi config set --secret{option} {target}{stack}"
-    example = _EXAMPLES.get(path) or _EXAMPLES.get(last, "<value>")
-    return f"pulumi config set{option} {target} {example}{stack}"
-
-
-def _path(error: ErrorDetails) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]]
-    return "".join(parts).removeprefix(".")
-
-
-def _fault(error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return "is not set"
-    if error["type"] == "extra_forbidden":
-        known = [to_camel(name) for name in Settings.model_fields]
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        return "is not a setting" + (f"; did you mean {near[0]}?" if near else "")
-    return error["msg"].removeprefix("Value error, ")
-
-
-def _problem(path: str, fault: str, unknown: bool = False) -> str:
-    return f"  {PROJECT}:{path} {fault}\n      {_mend(path, unknown)}"
-
-
-def _passwords(databases: object) -> dict[str, object]:
-    """Return path → value of the passwords in what should be a list of databases."""
-    listed = databases if isinstance(databases, list) else []
-    return {
+def _inner_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return path → value of the secrets inside a list or an object, if there is one and it is not encrypted whole."""
+    databases, ci = values.get("databases"), values.get("ciSecrets")
+    passwords = {
         f"databases[{number}].password": each["password"]
-        for number, each in enumerate(listed)
+        for number, each in enumerate(databases if isinstance(databases, list) else [])
         if isinstance(each, dict) and "password" in each
     }
+    named = ci if isinstance(ci, dict) and "secure" not in ci else {}
+    return passwords | {f"ciSecrets.{name}": value for name, value in named.items()}
 
 
-def plain_passwords(stack_file: Path) -> list[str]:
-    """Return the paths of the databases' passwords that a stack's file holds in plain text.
+def _plain_secrets(values: Mapping[str, Any], secret_keys: Collection[str]) -> set[str]:
+    """Return the paths of secrets of which Pulumi says that nothing in them is encrypted."""
+    open_ = {key: value for key, value in values.items() if key not in secret_keys}
+    return {key for key, value in open_.items() if key in SECRETS and value and isinstance(value, str)} | set(
+        _inner_secrets(open_)
+    )
 
-    Pulumi tells of a list only that something in it is secret, not which.
+
+def _is_structured(annotation: Any) -> bool:
+    """Tell whether Pulumi hands a setting of this type over as JSON."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return get_origin(annotation) in (tuple, dict) or any(map(_is_structured, get_args(annotation)))
+
+
+def _typed(values: Mapping[str, str]) -> dict[str, Any]:
+    """Return values as the fields take them; without those that are empty because Pulumi.yaml says so.
+
+    It gives a default to every setting: one without is reported by Pulumi itself, without the command that mends it.
     """
-    if not stack_file.exists():
-        return []
-    given = (yaml.safe_load(stack_file.read_text()) or {}).get("config", {})
-    passwords = _passwords(given.get(f"{PROJECT}:databases"))
-    return [path for path, value in passwords.items() if not isinstance(value, dict)]
+    typed: dict[str, Any] = dict(values)
+    for name, field in Settings.model_fields.items():
+        key = to_camel(name)
+        if key in typed and _is_structured(field.annotation):
+            # What is no JSON is refused as what it is.
+            with contextlib.suppress(json.JSONDecodeError):
+                typed[key] = json.loads(typed[key])
+        if key in typed and typed[key] in ("", {}) and (field.is_required() or field.default is None):
+            del typed[key]
+    return typed
 
 
 def parse(values: Mapping[str, str], secret_keys: Collection[str], plain: Collection[str] = ()) -> Settings:
     """Return the settings in `values` (the stack's own keys, without the project's name).
 
-    `secret_keys` names those that the stack keeps encrypted, `plain` the paths of secrets in lists that it does not.
-    Raises SettingsError listing every problem at once.
+    `secret_keys` names those that the stack keeps encrypted, `plain` the paths of secrets inside others that it does
+    not. Raises SettingsError listing every problem at once.
     """
-    typed: dict[str, Any] = dict(values)
-    for name, field in Settings.model_fields.items():
-        key = to_camel(name)
-        if get_origin(field.annotation) is tuple and key in typed:
-            # What is no list is refused as such below.
-            with contextlib.suppress(json.JSONDecodeError):
-                typed[key] = json.loads(typed[key])
-    exposed = {key for key in values if key in _SECRETS and key not in secret_keys}
-    if "databases" not in secret_keys:
-        exposed |= _passwords(typed.get("databases")).keys()
+    typed = _typed(values)
     problems = [
-        _problem(path, "is stored in plain text: make it a secret (and change it)")
-        for path in sorted(exposed | set(plain))
+        problem(path, "is stored in plain text: make it a secret (and change it)")
+        for path in sorted({*_plain_secrets(typed, secret_keys), *plain})
     ]
     try:
-        settings = Settings.model_validate(typed)
+        context = {"plan": values.get("githubPlan") or "free", "values": typed}
+        settings = Settings.model_validate(typed, context=context)
     except ValidationError as refused:
-        problems += [
-            _problem(_path(error), _fault(error), error["type"] == "extra_forbidden")
-            for error in refused.errors(include_input=False, include_url=False)
-        ]
+        problems += chain.from_iterable(map(problems_of, refused.errors(include_input=False, include_url=False)))
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise SettingsError(f"the stack's settings have {count}; nothing was changed.\n" + "\n".join(problems))
+        raise SettingsError(problems)
     return settings
 
 
@@ -158,7 +99,7 @@ def load() -> Settings:
         k.removeprefix(prefix): v for k, v in pulumi.runtime.config.get_config_env().items() if k.startswith(prefix)
     }
     secret_keys = {key.removeprefix(prefix) for key in pulumi.runtime.config.get_config_secret_keys_env()}
-    return parse(values, secret_keys, plain_passwords(Path(f"Pulumi.{pulumi.get_stack()}.yaml")))
+    return parse(values, secret_keys, plain_secrets(Path(f"Pulumi.{pulumi.get_stack()}.yaml")))
 
 
 def secret(value: SecretStr) -> pulumi.Output[str]:

@@ -5,7 +5,8 @@ import binascii
 import datetime
 import re
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization.ssh import SSHPrivateKeyTypes
 from pydantic import AfterValidator, AliasGenerator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 
 def matching(pattern: str, meaning: str) -> AfterValidator:
@@ -135,6 +137,12 @@ def certified_names(certificate: str) -> list[str]:
     return names.get_values_for_type(x509.DNSName)
 
 
+def public_half(value: SecretStr) -> str:
+    """Return the public half of an SSH private key, as in authorized_keys."""
+    public = load_key(value.get_secret_value()).public_key()
+    return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+
+
 def load_key(value: str) -> SSHPrivateKeyTypes:
     """Return an SSH private key in OpenSSH's or PEM format; raises what cryptography raises."""
     if "BEGIN OPENSSH PRIVATE KEY" in value:
@@ -156,6 +164,48 @@ def _private_key(value: str) -> None:
 def _token(value: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_]{20,255}", value):
         raise ValueError("does not look like a GitHub token")
+
+
+def _app_key(value: str) -> None:
+    try:
+        key = serialization.load_pem_private_key(value.encode(), password=None)
+    except TypeError:
+        raise ValueError("has a passphrase, which nobody is there to type: use the key as GitHub gave it") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not the PEM file that GitHub gave for the App") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("is not an RSA key: GitHub makes no others for Apps")
+
+
+def _ci_secret(value: str) -> None:
+    if not value.strip():
+        raise ValueError("is empty")
+
+
+def _address(value: str) -> str:
+    """A server's address that paths can be appended to; what is secret crosses it, so in the clear only at home."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
+        raise ValueError("is not the address of a server: write https://host, without a path or a final /")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost"):
+        raise ValueError("is http://: the token would cross the network in the clear")
+    return value
+
+
+def _repository_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value) or value in (".", ".."):
+        raise ValueError("is not a repository's name: letters, digits, `.`, `-` and `_`, at most 100, no owner")
+    if value.lower().endswith((".git", ".wiki", ".atom")):
+        raise ValueError("ends with what GitHub keeps for itself: leave that off")
+    return value
+
+
+def _actions_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        raise ValueError("is not a name for Actions: upper-case letters, digits and `_`, not a digit first")
+    if value.startswith("GITHUB_"):
+        raise ValueError("begins with GITHUB_, which GitHub keeps for itself")
+    return value
 
 
 def _certificate(value: str) -> None:
@@ -195,9 +245,6 @@ UnixUser = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", "is not a Unix use
 Branch = Annotated[
     str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "is not a branch name without `/`, which no image's tag can bear")
 ]
-Repository = Annotated[
-    str, matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "is not a repository: write owner/name, as in its address")
-]
 Password = Annotated[SecretStr, _secret_that(_password)]
 SshPrivateKey = Annotated[SecretStr, _secret_that(_private_key)]
 KestraPassword = Annotated[SecretStr, _secret_that(_kestra_password)]
@@ -205,7 +252,40 @@ EncryptionKey = Annotated[SecretStr, _secret_that(_encryption_key)]
 WebhookKey = Annotated[SecretStr, _secret_that(_webhook_key)]
 WebhookSecret = Annotated[SecretStr, _secret_that(_webhook_secret)]
 Token = Annotated[SecretStr, _secret_that(_token)]
+AppKey = Annotated[SecretStr, _secret_that(_app_key)]
+CiSecret = Annotated[SecretStr, _secret_that(_ci_secret)]
 Certificate = Annotated[SecretStr, _secret_that(_certificate)]
+Address = Annotated[str, AfterValidator(_address)]
+Owner = Annotated[str, matching(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", "is not the name of an organisation or a user")]
+RepositoryName = Annotated[str, AfterValidator(_repository_name)]
+Topic = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{0,49}", "is not a topic: lower-case letters, digits and `-`")]
+Check = Annotated[str, matching(r"\S(.*\S)?", "is not a check's name: write it as GitHub shows it on a pull request")]
+Reviewer = Annotated[
+    str, matching(r"[A-Za-z0-9-]+(/[A-Za-z0-9._-]+)?", "is not a reviewer: write a user's name, or owner/team")
+]
+ActionPattern = Annotated[
+    str,
+    matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._*/-]+(@[A-Za-z0-9._*/-]+)?", "is no pattern of actions, such as docker/*"),
+]
+HomePage = Annotated[str, matching(r"(https?://\S+)?", "is not the address of a page, https://…")]
+Line = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "holds a line break or a control character")]
+ActionsName = Annotated[str, AfterValidator(_actions_name)]
+
+
+class Fault(NamedTuple):
+    """What is wrong at a more precise place than the field that is checked."""
+
+    path: str
+    """Where; one that begins with `.` or `[` goes on from the field's."""
+    words: str
+    """What is wrong there."""
+    remove: bool = False
+    """What stands there must go."""
+
+
+def refused(*faults: Fault) -> PydanticCustomError:
+    """Return the error to raise for faults."""
+    return PydanticCustomError("several", "see the context", {"faults": faults})
 
 
 class Model(BaseModel):

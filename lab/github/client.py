@@ -120,14 +120,19 @@ class Client:
         message: str = "A change",
         user: str = "carica-admin",
         settings: Mapping[str, Any] | None = None,
+        quietly: bool = False,
     ) -> Repository:
-        """Commit files (None removes one), in a repository that is made when it does not exist; hooks hear of it."""
+        """Commit files (None removes one), in a repository that is made when it does not exist.
+
+        Hooks hear of it, unless it is done `quietly`.
+        """
         body = {
             "files": dict(files),
             "branch": branch,
             "message": message,
             "user": user,
             "settings": dict(settings or {}),
+            "quietly": quietly,
         }
         made = self._ask("PUT", f"/repositories/{full_name}", body)
         return Repository(full_name, int(made["id"]), made["commit"])
@@ -169,6 +174,17 @@ class Client:
                 raise LabError(f"deliveries are still under way after {seconds:.0f} s")
             time.sleep(0.05)
         return list(self._ask("GET", f"/repositories/{full_name}/deliveries"))
+
+    def delivery_of(self, full_name: str, commit: str, seconds: float = 30) -> dict[str, Any]:
+        """Return the delivery of a push that ended at `commit`, with request and answer."""
+        end = time.monotonic() + seconds
+        while True:
+            for delivery in reversed(self.deliveries(full_name, seconds)):
+                if delivery["event"] == "push" and delivery["request"]["payload"]["after"] == commit:
+                    return dict(delivery)
+            if time.monotonic() > end:
+                raise LabError(f"no hook of {full_name} heard of {commit} within {seconds:.0f} s")
+            time.sleep(0.05)
 
     def calls(self) -> dict[str, int]:
         """Return how often each operation was called, such as "GET /repos/{owner}/{repo}", since `forget_calls`."""

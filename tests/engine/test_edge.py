@@ -22,8 +22,9 @@ from lab.image_builder import images
 from lab.paths import ROOT
 from lab.shell import run
 from tests.estate import eventually, free_port
-from tests.unit.recording import Declared, declare
-from tests.unit.test_components import containers, jobs, plain, program
+from tests.unit.program import plain, program
+from tests.unit.recording import Declared
+from tests.unit.test_components import containers, jobs
 
 HOOK = "/api/v1/main/executions/webhook/prod/a_flow/"
 HOUR = 3600
@@ -54,7 +55,7 @@ class Edge:
 
     def declared(self, key: str, secret: str) -> list[Declared]:
         """What the program declares."""
-        return declare(lambda: program(webhookKey=key, webhookSecret=secret, haproxyImage=self.image))
+        return program(webhookKey=key, webhookSecret=secret, haproxyImage=self.image)
 
     def job(self, which: str, key: str, secret: str) -> dict[str, Any]:
         """What a job is given, on this edge's volumes."""

@@ -12,13 +12,16 @@ from lab import github
 from tests.estate import Estate
 
 PER_SECOND = 20
+DEPLOY = "centaurin/carica-deploy"
+HOOKS = 4
+"""What the desk's repositories have."""
 SECONDS = 120
 """Deliveries end then at the latest."""
 
 
 @dataclass
-class Hooks:
-    """GitHub's hooks: each delivery has the next of `pairs` of key and secret, on a connection of its own."""
+class Senders:
+    """Hooks that are not GitHub's: each delivery has the next of `pairs` of key and secret, on its own connection."""
 
     desk: Estate
     pairs: list[tuple[str, str]]
@@ -49,34 +52,56 @@ class Hooks:
             return repr(failed)
 
 
+def push(desk: Estate, enough: threading.Event, pushed: list[str]) -> None:
+    """Push to a branch that starts nothing, again and again, until `enough`."""
+    while not enough.wait(0.2):
+        commit = desk.github.commit(DEPLOY, {"VERSION": f"{time.time_ns()}\n"}, branch="other").commit
+        assert commit
+        pushed.append(commit)
+
+
 def test_no_delivery_is_lost_while_key_and_secret_change(desk: Estate) -> None:
     old = desk.setting("webhookKey"), desk.setting("webhookSecret")
     new = "another-key-of-the-webhooks", "another-secret-of-the-webhooks"
-    before, hooks = desk.container_ids(), Hooks(desk, [old])
-    assert hooks.deliver(*new) == 404
+    before, senders = desk.container_ids(), Senders(desk, [old])
+    assert senders.deliver(*new) == 404
     desk.set("webhookKey", new[0], secret=True)
     desk.set("webhookSecret", new[1], secret=True)
 
-    sending = threading.Thread(target=hooks.run)
-    sending.start()
+    pushed: list[str] = []
+    sending = threading.Thread(target=senders.run), threading.Thread(target=push, args=(desk, senders.enough, pushed))
+    for each in sending:
+        each.start()
     up = desk.started_up()
     assert up.stdout
     said = []
     for line in up.stdout:
         said.append(line)
         if "haproxy-configuration updated" in line:
-            hooks.pairs = [old, new]  # from here on hooks move, one after the other
+            senders.pairs = [old, new]  # from here on hooks move, one after the other
     assert up.wait() == 0, "".join(said)
     time.sleep(3)
-    hooks.enough.set()
-    sending.join()
+    senders.enough.set()
+    for each in sending:
+        each.join()
 
-    assert len(hooks.pairs) == 2, "".join(said)
-    answers = [(key, sent.result()) for key, sent in hooks.sent]
+    assert len(senders.pairs) == 2, "".join(said)
+    answers = [(key, sent.result()) for key, sent in senders.sent]
     assert [answer for answer in answers if answer[1] not in (200, 204)] == []
     for key, _ in (old, new):
         assert sum(1 for each, _ in answers if each == key) >= PER_SECOND
-    assert hooks.deliver(new[0], "a secret that nobody set") == 403
+    # And GitHub's own hook: it moved in that `up`, and each push was taken, before and after.
+    heard = {
+        each["request"]["payload"]["after"]: each
+        for each in desk.github.deliveries(DEPLOY)
+        if each["event"] == "push" and each["request"]["payload"]["after"] in pushed
+    }
+    assert [each for each in heard.values() if each["status_code"] not in (200, 204)] == []
+    assert set(heard) == set(pushed)
+    (hook,) = desk.github.repository(DEPLOY)["hooks"].values()
+    assert (hook["url"].rpartition("/")[2], hook["secret"]) == new
+
+    assert senders.deliver(new[0], "a secret that nobody set") == 403
     assert desk.container_ids() == before
     desk.expect_no_changes()
     assert all(url.endswith(f"/{new[0]}") for url in desk.desk.webhook_urls.values())
@@ -84,6 +109,6 @@ def test_no_delivery_is_lost_while_key_and_secret_change(desk: Estate) -> None:
     desk.set("webhookKey", old[0], secret=True)
     desk.set("webhookSecret", old[1], secret=True)
     changes = desk.up().changes()
-    assert changes["update"] == 1
+    assert changes["update"] == 1 + HOOKS  # the edge, and each repository's hook
     assert set(changes) == {"update", "same"}
     assert desk.container_ids() == before

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lab import keys
+from lab import github_host, keys
 from tests.estate import Estate
 
 SETTINGS = [
@@ -16,13 +16,16 @@ SETTINGS = [
     "kestraPassword",
     "encryptionKey",
     "githubToken",
+    "kestraGitToken",
+    "deployGitKey",
     "webhookKey",
     "webhookSecret",
     "kestraSshKey",
     "adminSshKey",
     "tlsCertificate",
 ]
-NEW = ["postgresPassword", "kestraPassword", "githubToken", "webhookKey", "webhookSecret", "databases[0].password"]
+NEW = ["postgresPassword", "kestraPassword", "githubToken", "kestraGitToken", "webhookKey", "webhookSecret"]
+NEW += ["databases[0].password", "ciSecrets.PULUMI_CONFIG_PASSPHRASE"]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,7 @@ def planted(desk: Estate) -> dict[str, str]:
     shown = json.loads(desk.pulumi("config", "--json", "--show-secrets").text)
     values = {key: shown[f"carica-kestra:{key}"]["value"] for key in SETTINGS}
     values["databases"] = shown["carica-kestra:databases"]["objectValue"][0]["password"]
+    values["ciSecrets"] = shown["carica-kestra:ciSecrets"]["objectValue"]["PULUMI_CONFIG_PASSPHRASE"]
     encryption_key = base64.b64decode(values["encryptionKey"])
     values["Kestra's webhook key"] = hmac.new(encryption_key, b"webhook key", hashlib.sha256).hexdigest()
     return {key: _stretch(value) for key, value in values.items()}
@@ -51,7 +55,17 @@ def test_the_search_finds_what_is_there(desk: Estate, planted: dict[str, str]) -
     """A search that cannot find anything would prove nothing: laid open, the state holds what resources are given."""
     shown = desk.pulumi("stack", "export", "--show-secrets").text
     found = {key for key, value in planted.items() if value in shown or json.dumps(value)[1:-1] in shown}
-    assert found >= {"postgresPassword", "kestraPassword", "webhookSecret", "databases", "kestraSshKey", "adminSshKey"}
+    assert found >= {
+        "postgresPassword",
+        "kestraPassword",
+        "webhookSecret",
+        "databases",
+        "kestraSshKey",
+        "adminSshKey",
+        "githubToken",
+        "deployGitKey",
+        "ciSecrets",
+    }
 
 
 def test_secrets_are_encrypted_in_the_state(desk: Estate, planted: dict[str, str]) -> None:
@@ -72,7 +86,8 @@ def test_secrets_are_not_in_a_preview_that_changes_all_of_them(desk: Estate, pla
     before = file.read_text()
     new = {"encryptionKey": keys.encryption_key(), "tlsCertificate": keys.new_certificate("localhost")}
     new |= {key: f"planted_Anew_{number}_of_the_preview" for number, key in enumerate(NEW)}
-    new |= {key: keys.ssh_key(f"planted_{key}").private for key in ("kestraSshKey", "adminSshKey")}
+    new |= {key: keys.ssh_key(f"planted_{key}").private for key in ("kestraSshKey", "adminSshKey", "deployGitKey")}
+    desk.github.token(github_host.ADMINISTERS, token=new["githubToken"])
     for path, value in new.items():
         desk.set(path, value, secret=True)
     shown = desk.pulumi("preview", "--diff").text + desk.pulumi("preview", "--json").text
@@ -103,7 +118,7 @@ def test_secrets_are_not_in_labels_or_argv(desk: Estate, planted: dict[str, str]
     assert_absent(planted, processes, f"argv in {part}")
 
 
-@pytest.mark.parametrize("part", ["postgres", "kestra", "haproxy", "deploy-host"])
+@pytest.mark.parametrize("part", ["postgres", "kestra", "haproxy", "deploy-host", "github"])
 def test_secrets_are_not_in_the_logs(desk: Estate, planted: dict[str, str], part: str) -> None:
     shown = subprocess.run(
         ["docker", "logs", f"{desk.prefix}-{part}"],
@@ -117,9 +132,9 @@ def test_secrets_are_not_in_the_logs(desk: Estate, planted: dict[str, str], part
 
 def test_jobs_leave_no_container_behind(desk: Estate) -> None:
     left = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", "label=carica.job"],
+        ["docker", "ps", "--all", "--filter", "label=carica.job", "--format", '{{.Label "carica.job"}}'],
         text=True,
         stdout=subprocess.PIPE,
         check=True,
-    ).stdout
-    assert left == ""
+    ).stdout.split()
+    assert [job for job in left if job.startswith(f"{desk.prefix}-")] == []

@@ -120,7 +120,7 @@ def test_no_host_user_or_repository_is_written_into_a_flow(file: Path) -> None:
 def test_a_push_to_the_default_branch_is_deployed(desk: Estate) -> None:
     from lab.demo import as_kestra, commit_to_deploy
 
-    commit = commit_to_deploy(desk.ssh_port)
+    commit = commit_to_deploy(desk.github)
     execution = started(desk, "gh_push_deployment", "push", github.push(DEPLOY, commit))
     assert execution
     assert desk.desk.ended(execution)["state"]["current"] == "SUCCESS"
@@ -183,7 +183,7 @@ def test_a_wrong_key_is_not_found(desk: Estate, flow: str) -> None:
 def test_three_pushes_at_once_queue_and_none_is_lost(desk: Estate) -> None:
     from lab.demo import as_kestra, commit_to_deploy
 
-    commits = [commit_to_deploy(desk.ssh_port) for _ in range(3)]
+    commits = [commit_to_deploy(desk.github) for _ in range(3)]
     url, trust, secret = desk.desk.webhook_urls["gh_push_deployment"], desk.desk.trust, desk.setting("webhookSecret")
     together = threading.Barrier(3)
 
@@ -241,7 +241,7 @@ def test_a_host_with_another_key_is_not_trusted(desk: Estate) -> None:
 def test_secrets_are_not_in_the_log_of_a_deployment(desk: Estate) -> None:
     from lab.demo import commit_to_deploy
 
-    execution = started(desk, "gh_push_deployment", "push", github.push(DEPLOY, commit_to_deploy(desk.ssh_port)))
+    execution = started(desk, "gh_push_deployment", "push", github.push(DEPLOY, commit_to_deploy(desk.github)))
     assert execution
     desk.desk.ended(execution)
     log = eventually(lambda: "\n".join(desk.desk.log(execution)))

@@ -1,5 +1,6 @@
 """The two flows that speak to Git, run to their end against the lab's GitHub on the desk's own network."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import github, github_host
-from tests.estate import Estate, free_port
+from lab import github
+from tests.estate import Estate
 from tests.flows.test_flows import FLOWS, KESTRA, started
 from tests.lab.hub import git
 
@@ -71,7 +72,13 @@ class Repository:
         self.succeeds(execution)
 
     def sync(self) -> None:
-        """Tell the desk of the push to main, as GitHub does, and wait for what it does about it."""
+        """Wait for what the desk does about the last push to main, of which GitHub has told it."""
+        delivery = self.hub.delivery_of(KESTRA, self.commits()["main"])
+        assert delivery["status_code"] == 200, delivery
+        self.succeeds(json.loads(delivery["response"]["payload"])["id"])
+
+    def sync_again(self) -> None:
+        """The same, for a delivery of which nothing new comes."""
         execution = started(self.desk, "sync_from_git", "push", github.push(KESTRA, self.commits()["main"]))
         assert execution
         self.succeeds(execution)
@@ -83,23 +90,18 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def seeded(desk: Estate) -> Iterator[Repository]:
+def seeded(desk: Estate) -> Repository:
     """One with the flows on main, which the desk's token may read and push."""
-    name, network, port = f"{desk.prefix}-github", f"{desk.prefix}-lab", free_port()
-    try:
-        hub = github_host.start(name, network, port)
-        hub.commit(KESTRA, {f"flows/{file}": text for file, text in FILES.items()})
-        token = hub.token({"contents": "write"}, token=desk.setting("githubToken"), repositories=["carica-kestra"])
-        yield Repository(desk, hub, f"http://kestra:{token}@127.0.0.1:{port}/{KESTRA}")
-    finally:
-        github_host.remove(name, network)
+    desk.github.commit(KESTRA, {f"flows/{file}": text for file, text in FILES.items()}, quietly=True)
+    address = desk.github.url.removeprefix("http://")
+    return Repository(desk, desk.github, f"http://kestra:{desk.setting('kestraGitToken')}@{address}/{KESTRA}")
 
 
 @pytest.fixture
 def repository(seeded: Repository) -> Iterator[Repository]:
     """It, and the desk, which both have the flows as the code says, before and after."""
     yield seeded
-    seeded.hub.commit(KESTRA, {f"flows/{name}": text for name, text in FILES.items()})
+    seeded.hub.commit(KESTRA, {f"flows/{name}": text for name, text in FILES.items()}, quietly=True)
     for name, text in FILES.items():
         seeded.store(name.removesuffix(".yml"), text)
 
@@ -154,7 +156,7 @@ def test_a_flow_that_is_deleted_in_git_is_deleted_in_kestra(repository: Reposito
 
 def test_a_sync_with_nothing_new_touches_no_revision(repository: Repository) -> None:
     before = repository.revisions()
-    repository.sync()
+    repository.sync_again()
     assert repository.revisions() == before
 
 

@@ -334,6 +334,9 @@ def test_drift_opens_one_issue_updates_it_and_closes_it(
     cli("warning: flow prod/a could not be looked at: no answer\n")
     assert drift.drift(run) == 1
     assert "state" not in issue  # nobody knows, so it stays open
+    cli("warning: who approves deployments to prod of desk was changed by hand; put it back\n")
+    assert drift.drift(run) == DIFFERS
+    assert "state" not in issue
     cli("Resources:\n    30 unchanged\n")
     assert drift.drift(run) == 0
     assert issue["state"] == "closed"

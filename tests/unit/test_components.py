@@ -5,37 +5,26 @@ import hashlib
 import hmac
 import json
 import re
-import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pulumi.runtime import rpc
 
-from components import settings as stack_settings
-from tests.unit.recording import Declared, declare
-from tests.unit.valid import ENCRYPTION_KEY, SECRET_KEYS, private_key, values
+from tests.unit.program import SECRETS, plain, program, public
+from tests.unit.recording import Declared
+from tests.unit.valid import ENCRYPTION_KEY, private_key, values
 
-ROOT = Path(__file__).parent.parent.parent
 CONTAINER = "docker:index/container:Container"
 JOB = "pulumi-python:dynamic/carica:Job"
 INNER_KEY = hmac.new(base64.b64decode(ENCRYPTION_KEY), b"webhook key", hashlib.sha256).hexdigest()
-SECRETS = ["superuser-password", "kestra-role-password", "Kestra-login-1", "k" * 24, "s" * 40, "t" * 40]
-SECRETS += [ENCRYPTION_KEY, INNER_KEY, base64.b64encode(INNER_KEY.encode()).decode()]
+INNER_SECRET = base64.b64encode(INNER_KEY.encode()).decode()
+HIDDEN = [*SECRETS, ENCRYPTION_KEY, INNER_KEY, INNER_SECRET]
 
 
 @pytest.fixture(scope="module")
 def desk() -> list[Declared]:
     """Everything the real program declares for valid settings, in production's protection."""
-    return declare(lambda: program())
-
-
-def program(**changed: Any) -> None:
-    """Run __main__.py as Pulumi does, with otherwise valid settings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.settings.load", lambda: stack_settings.parse(values(**changed), SECRET_KEYS))
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    return program()
 
 
 def containers(desk: list[Declared]) -> dict[str, Declared]:
@@ -46,34 +35,9 @@ def jobs(desk: list[Declared]) -> dict[str, dict[str, Any]]:
     return {each.name: plain(each) for each in desk if each.type == JOB}
 
 
-def plain(declared: Declared) -> dict[str, Any]:
-    """Inputs with secrets laid open."""
-    return {key: _open(value) for key, value in declared.inputs.items()}
-
-
 def inputs(declared: list[Declared]) -> dict[tuple[str, str], dict[str, Any]]:
     """Inputs by type and name: the order in which resources are declared is nobody's choice."""
     return {(each.type, each.name): plain(each) for each in declared}
-
-
-def _open(value: Any) -> Any:
-    value = rpc.unwrap_rpc_secret(value)
-    if isinstance(value, dict):
-        return {key: _open(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_open(each) for each in value]
-    return value
-
-
-def public(value: Any) -> str:
-    """All of a value that is not marked secret, as text."""
-    if rpc.is_rpc_secret(value):
-        return ""
-    if isinstance(value, dict):
-        return " ".join(f"{key} {public(each)}" for key, each in value.items())
-    if isinstance(value, list):
-        return " ".join(map(public, value))
-    return str(value)
 
 
 def test_the_desk_is_three_services(desk: list[Declared]) -> None:
@@ -150,7 +114,7 @@ def test_the_data_network_leads_nowhere(desk: list[Declared]) -> None:
 
 @pytest.mark.parametrize("protect", [True, False])
 def test_data_volumes_outlive_mistakes_where_the_stack_says_so(protect: bool) -> None:
-    declared = declare(lambda: program(protectData=str(protect).lower()))
+    declared = program(protectData=str(protect).lower())
     volumes = {each.name: each for each in declared if each.type == "docker:index/volume:Volume"}
     for name in ("carica-test-postgres-data", "carica-test-kestra-storage"):
         assert volumes[name].options.protect is protect
@@ -180,7 +144,7 @@ def test_the_database_job_runs_again_for_a_new_server(desk: list[Declared]) -> N
 def test_secrets_are_marked_wherever_they_stand(desk: list[Declared]) -> None:
     for each in desk:
         shown = public(each.inputs)
-        for secret in SECRETS:
+        for secret in HIDDEN:
             assert secret not in shown, f"{secret} is plain in {each.name}"
 
 
@@ -188,12 +152,12 @@ def test_secrets_never_stand_in_argv_or_labels(desk: list[Declared]) -> None:
     for each in containers(desk).values():
         given = plain(each)
         said = " ".join(map(str, [given.get("command"), given.get("entrypoints"), given.get("labels")]))
-        assert not any(secret in said for secret in SECRETS)
+        assert not any(secret in said for secret in HIDDEN)
     for given in jobs(desk).values():
-        assert not any(secret in given["script"] + str(given["environment"]) for secret in SECRETS)
+        assert not any(secret in given["script"] + str(given["environment"]) for secret in HIDDEN)
     for each in desk:
         if each.type == "command:remote:Command":
-            assert not any(secret in str(plain(each)["create"]) for secret in SECRETS)
+            assert not any(secret in str(plain(each)["create"]) for secret in HIDDEN)
             assert "PRIVATE KEY" not in str(plain(each)["create"])
 
 
@@ -207,7 +171,7 @@ def test_commands_on_the_deploy_host_pin_its_key_and_have_a_time_limit(desk: lis
 
 
 def test_kestra_and_the_edge_join_other_networks() -> None:
-    declared = containers(declare(lambda: program(networks=["other"])))
+    declared = containers(program(networks=["other"]))
     for name in ("carica-test-kestra", "carica-test-haproxy"):
         assert {"carica-test-kestra-web", "other"} <= {
             each["name"] for each in plain(declared[name])["networksAdvanced"]
@@ -215,18 +179,20 @@ def test_kestra_and_the_edge_join_other_networks() -> None:
 
 
 def test_kestra_knows_the_inner_key_and_github_the_outer_one(desk: list[Declared]) -> None:
-    assert f"SECRET_WEBHOOK_KEY={SECRETS[-1]}" in plain(containers(desk)["carica-test-kestra"])["envs"]
+    assert f"SECRET_WEBHOOK_KEY={INNER_SECRET}" in plain(containers(desk)["carica-test-kestra"])["envs"]
     files = jobs(desk)["carica-test-haproxy-configuration"]["files"]
     assert INNER_KEY in files["/new/haproxy.cfg"]
     assert files["/new/accepted"] == f"key {'k' * 24}\nsecret {base64.b64encode(b's' * 40).decode()}\n"
 
 
-def test_a_new_webhook_key_and_secret_run_the_edges_job_and_change_nothing_else() -> None:
-    ssh = {key: private_key() for key in ("adminSshKey", "kestraSshKey")}
-    before = inputs(declare(lambda: program(**ssh)))
-    after = inputs(declare(lambda: program(**ssh, webhookKey="n" * 24, webhookSecret="n" * 40)))
+def test_a_new_webhook_key_and_secret_run_the_edges_job_and_change_the_hooks_and_nothing_else() -> None:
+    ssh: dict[str, Any] = {key: private_key() for key in ("adminSshKey", "kestraSshKey", "deployGitKey")}
+    before = inputs(program(**ssh))
+    after = inputs(program(**ssh, webhookKey="n" * 24, webhookSecret="n" * 40))
     assert before.keys() == after.keys()
-    assert {key for key in before if before[key] != after[key]} == {(JOB, "carica-test-haproxy-configuration")}
+    hooks = {key for key in before if key[0] == "github:index/repositoryWebhook:RepositoryWebhook"}
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {(JOB, "carica-test-haproxy-configuration"), *hooks}
 
 
 def test_kestra_does_not_log_the_keys_that_the_edge_puts_into_urls(desk: list[Declared]) -> None:
@@ -240,7 +206,7 @@ def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:
     flows = [plain(each) for each in desk if each.type == "pulumi-python:dynamic/carica:Flow"]
     assert len(flows) == 4
     for given in flows:
-        assert not any(secret in str(given["source"]) + str(given["url"]) for secret in SECRETS)
+        assert not any(secret in str(given["source"]) + str(given["url"]) for secret in HIDDEN)
 
 
 def test_every_child_has_a_parent_and_engine_parts_use_the_declared_engine(desk: list[Declared]) -> None:
@@ -251,19 +217,19 @@ def test_every_child_has_a_parent_and_engine_parts_use_the_declared_engine(desk:
 
 
 def test_the_program_declares_the_same_in_a_preview(desk: list[Declared]) -> None:
-    previewed = declare(lambda: program(), preview=True)
+    previewed = program(preview=True)
     assert {each.name for each in previewed} == {each.name for each in desk}
 
 
 @pytest.mark.parametrize(("admin", "begins"), [("root", "timeout "), ("ubuntu", "sudo -n timeout ")])
 def test_an_administrator_other_than_root_prepares_the_server_through_sudo(admin: str, begins: str) -> None:
     hosts = [json.loads(values()["deployHosts"])[0] | {"adminUser": admin}]
-    commands = [plain(each) for each in declare(lambda: program(deployHosts=hosts)) if each.type.startswith("command:")]
-    assert [given["create"].startswith(begins) for given in commands] == [True] * 3
+    commands = [plain(each) for each in program(deployHosts=hosts) if each.type.startswith("command:")]
+    assert [given["create"].startswith(begins) for given in commands] == [True] * 5
 
 
 def test_postgresql_is_tuned_to_the_memory_it_may_take() -> None:
-    declared = declare(lambda: program(postgresMemory="1024"))
+    declared = program(postgresMemory="1024")
     given = plain(containers(declared)["carica-test-postgres"])
     for tuning in ("shared_buffers=256MB", "effective_cache_size=768MB", "maintenance_work_mem=64MB"):
         assert tuning in given["command"]
@@ -271,7 +237,7 @@ def test_postgresql_is_tuned_to_the_memory_it_may_take() -> None:
 
 
 def test_kestras_heap_leaves_room_for_the_rest_of_the_process() -> None:
-    declared = declare(lambda: program(kestraMemory="2000"))
+    declared = program(kestraMemory="2000")
     assert "JAVA_OPTS=-Xmx1200m" in plain(containers(declared)["carica-test-kestra"])["envs"]
 
 
@@ -297,7 +263,7 @@ def test_kestra_knows_the_deploy_host_by_its_key_alone(desk: list[Declared]) -> 
 
 @pytest.mark.parametrize("protect", [True, False])
 def test_what_guards_against_destroy_stands_on_everything_else(protect: bool) -> None:
-    declared = declare(lambda: program(protectData=str(protect).lower()))
+    declared = program(protectData=str(protect).lower())
     guard = next(each for each in declared if each.type == "carica:guard:Guard")
     assert guard.options.protect is protect
     stood_on = {urn.rpartition("::")[2] for urn in guard.options.dependencies}

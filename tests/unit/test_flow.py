@@ -17,8 +17,7 @@ from components import flow as flow_component
 from components.flow import FlowError, FlowFileError, FlowProvider, Kestra, Unreachable, read_flows
 from lab import keys
 from lab.paths import STATE
-from tests.unit.recording import declare
-from tests.unit.test_components import program
+from tests.unit.program import program
 
 SOURCE = "id: one\nnamespace: prod\ntasks:\n  - id: a\n    type: io.kestra.plugin.core.log.Log\n    message: hello\n"
 URL = "https://desk.test"
@@ -304,10 +303,10 @@ def test_the_program_reads_the_flows_before_it_declares_anything(
 ) -> None:
     (tmp_path / "renamed.yml").write_text(SOURCE)
     monkeypatch.setattr("components.settings.FLOWS", tmp_path)
-    monkeypatch.setattr("components.settings.model.FLOWS", tmp_path)
+    monkeypatch.setattr("components.settings.flows.FLOWS", tmp_path)
     monkeypatch.setattr("pulumi_docker.Provider", None)  # the first that would be declared
     with pytest.raises(FlowFileError):
-        declare(program)
+        program(repositories=[])
 
 
 def test_a_directory_without_flows_is_refused(tmp_path: Path) -> None:

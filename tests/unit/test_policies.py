@@ -15,14 +15,17 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from policies import RULES
 from policies.rule import CONTAINER, JOB
+from tests.unit.program import plain, program
 from tests.unit.recording import declare
-from tests.unit.test_components import plain, program
 
 VOLUME, NETWORK = "docker:index/volume:Volume", "docker:index/network:Network"
 IMAGE, PROVIDER = "docker:index/remoteImage:RemoteImage", "pulumi:providers:docker"
 COMMAND, COPY = "command:remote:Command", "command:remote:CopyToRemote"
 REPOSITORY, HOOK = "github:index/repository:Repository", "github:index/repositoryWebhook:RepositoryWebhook"
-VARIABLE, FLOW = "github:index/actionsVariable:ActionsVariable", "pulumi-python:dynamic/carica:Flow"
+VARIABLE, FLOW = (
+    "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable",
+    "pulumi-python:dynamic/carica:Flow",
+)
 
 GOOD: dict[str, Mapping[str, Any]] = {
     CONTAINER: {

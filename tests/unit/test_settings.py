@@ -9,7 +9,7 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from components.settings import Settings, SettingsError, parse
-from components.settings.reading import plain_passwords
+from components.settings.reading import plain_secrets
 from lab import keys
 from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values, x25519
 
@@ -57,7 +57,7 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("kestraPassword", "No-digit-at-all", "and a digit"),
         ("kestraPassword", "Passw0rd-${user}", "no `${`"),
         ("webhookSecret", "s" * 19, "is shorter than 20 characters"),
-        ("webhookSecret", "", "is shorter than 20 characters"),
+        ("webhookSecret", "", "is not set"),
         ("webhookKey", "k" * 19, "must be 20 to 256 letters"),
         ("webhookKey", "k" * 24 + "/../", "must be 20 to 256 letters"),
         ("encryptionKey", "not base64!", "is not base64"),
@@ -77,9 +77,11 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("flows", ["gh_push_deploymnt"], "names gh_push_deploymnt, which is not in flows/"),
         ("databases", [{"name": "carica", "password": "x" * 12}], "has no database `kestra`"),
         ("databases", [{"name": "kestra", "password": "x" * 12}] * 2, "names kestra twice"),
-        ("deployRepository", "carica-deploy", "write owner/name"),
         ("deployHosts", [], "names 0 servers"),
-        ("deployHosts", "no JSON", "valid tuple"),
+        ("deployHosts", "no JSON", "is not a list"),
+        ("repositories", "no JSON", "is not a list"),
+        ("githubApp", "no JSON", "is not an object"),
+        ("ciSecrets", "no JSON", "is not an object"),
         ("domain", "127.0.0.1", "is an address"),
         ("dockerHost", "tcp://10.0.0.1:2375", "must begin with unix:/// or ssh://"),
         ("postgresImage", "postgres:18.1", "is not PostgreSQL 17"),
@@ -143,7 +145,7 @@ def test_a_database_bears_no_name_of_postgresqls_own(name: str, taken: bool) -> 
         assert "databases[1].name is a name that PostgreSQL keeps for itself" in problems(databases=given)
 
 
-def test_one_plain_password_among_encrypted_ones_is_found(tmp_path: Path) -> None:
+def test_one_plain_secret_among_encrypted_ones_is_found(tmp_path: Path) -> None:
     """Pulumi counts the list as secret as a whole, so the file itself must be looked at."""
     file = tmp_path / "Pulumi.test.yaml"
     listed = [
@@ -151,20 +153,21 @@ def test_one_plain_password_among_encrypted_ones_is_found(tmp_path: Path) -> Non
         {"name": "carica", "password": "plain"},
         {"name": "x"},
     ]
-    file.write_text(yaml.safe_dump({"config": {"carica-kestra:databases": listed}}))
-    assert plain_passwords(file) == ["databases[1].password"]
-    assert plain_passwords(tmp_path / "none.yaml") == []
+    ci = {"PULUMI_BACKEND_URL": {"secure": "v1:x"}, "PULUMI_ACCESS_TOKEN": "plain"}
+    file.write_text(yaml.safe_dump({"config": {"carica-kestra:databases": listed, "carica-kestra:ciSecrets": ci}}))
+    assert plain_secrets(file) == ["databases[1].password", "ciSecrets.PULUMI_ACCESS_TOKEN"]
+    assert plain_secrets(tmp_path / "none.yaml") == []
     with pytest.raises(SettingsError, match=r"databases\[1\]\.password is stored in plain text"):
         parse(values(), SECRET_KEYS, ["databases[1].password"])
 
 
 def test_a_missing_list_is_mended_by_its_first_entry() -> None:
-    said = problems(databases=None, deployHosts=None, imageRepositories=None)
-    for command in ("databases[0].name' kestra", "deployHosts[0].name' web", "imageRepositories[0]' owner/name"):
+    said = problems(databases=None, deployHosts=None)
+    for command in ("databases[0].name' kestra", "deployHosts[0].name' web"):
         assert f"pulumi config set --path 'carica-kestra:{command} --stack " in said
 
 
-@pytest.mark.parametrize("key", sorted(SECRET_KEYS - {"databases"}))
+@pytest.mark.parametrize("key", sorted(SECRET_KEYS - {"databases", "ciSecrets"}))
 def test_a_missing_secret_is_named_with_a_command_that_keeps_it_out_of_argv(key: str) -> None:
     said = problems(**{key: None})
     assert f"carica-kestra:{key} is not set" in said
@@ -238,7 +241,14 @@ def test_the_committed_production_stack_lacks_secrets_and_nothing_else() -> None
     with pytest.raises(SettingsError) as refused:
         parse(text, set())
     said = str(refused.value)
-    missing = SECRET_KEYS - {"databases"} | {"databases[0].password", "databases[1].password", "deployHosts[0].hostKey"}
+    missing = SECRET_KEYS - {"databases", "ciSecrets"} | {
+        "databases[0].password",
+        "databases[1].password",
+        "deployHosts[0].hostKey",
+        "ciSecrets.PULUMI_BACKEND_URL",
+        "ciSecrets.DESK_SSH_KEY",
+        "ciVariables.DESK_KNOWN_HOSTS",
+    }
     assert f"have {len(missing)} problems" in said
     assert all(f"carica-kestra:{key} is not set" in said for key in missing)
 
@@ -247,11 +257,32 @@ def test_every_setting_is_described_to_pulumi_with_its_default() -> None:
     described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     fields = {to_camel(name): field for name, field in Settings.model_fields.items()}
     assert set(described) == set(fields)
+    empty = {"string": "", "array": [], "object": {}}
     for key, field in fields.items():
-        assert described[key]["description"]
-        assert described[key].get("secret", False) is (key in SECRET_KEYS)
-        if not field.is_required():
-            default = field.default
-            assert described[key]["default"] == (
-                default if isinstance(default, bool | int) else [] if default == () else str(default)
-            )
+        assert described[key]["description"].endswith("(secret)") is (key in {*SECRET_KEYS, "githubAppKey"})
+        # Pulumi refuses a secret that has a default, and reports what has none without a word of ours.
+        assert "secret" not in described[key]
+        default = None if field.is_required() else field.default
+        if default is None or default == ():
+            assert described[key]["default"] == empty[described[key]["type"]]
+        else:
+            plain = list(default) if isinstance(default, tuple) else default
+            assert described[key]["default"] == (plain if isinstance(plain, bool | int | list | dict) else str(plain))
+
+
+def test_what_pulumi_hands_over_for_a_setting_that_is_not_set_is_not_taken_for_a_value() -> None:
+    """Pulumi fills in Pulumi.yaml's defaults, which are empty for what must be set."""
+    described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    defaults = {
+        key: each["default"] if isinstance(each["default"], str) else json.dumps(each["default"])
+        for key, each in described.items()
+    }
+    chosen = values()
+    assert parse({**defaults, **chosen}, SECRET_KEYS) == parse(chosen, SECRET_KEYS)
+    with pytest.raises(SettingsError) as refused:
+        parse(defaults, set())
+    said = str(refused.value)
+    for key, field in Settings.model_fields.items():
+        if field.is_required():
+            assert f"carica-kestra:{to_camel(key)} " in said
+    assert "plain text" not in said

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def test_every_action_is_pinned_by_commit_with_its_version_beside_it() -> None:
     assert len(used) > 8
     for line in used:
         assert re.fullmatch(r"uses: ([\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\./\.github/actions/tools)", line), line
+
+
+def test_the_repository_they_are_in_lets_them_use_what_they_use() -> None:
+    """GitHub's own actions are always allowed, all others by the list that `up` of prod sets."""
+    text = "".join(path.read_text() for path in [*GITHUB.glob("workflows/*"), TOOLS])
+    others = {action for action in re.findall(r"uses: (\w[\w.-]*/\S+)", text) if not action.startswith("actions/")}
+    declared = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"]["carica-kestra:repositories"]
+    (deploying,) = (each for each in declared if "ci" in each)
+    assert others
+    assert [each for each in others if not any(fnmatch(each, allowed) for allowed in deploying["actions"])] == []
 
 
 def test_one_action_is_pinned_to_one_commit() -> None:

@@ -1,13 +1,16 @@
 """A stack's settings that are right in every point, to change one point at a time."""
 
 import base64
+import copy
 import json
 from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pydantic.alias_generators import to_camel
 
 from lab import keys
 
@@ -20,11 +23,40 @@ SECRET_KEYS = {
     "webhookKey",
     "webhookSecret",
     "githubToken",
+    "kestraGitToken",
+    "deployGitKey",
+    "ciSecrets",
     "adminSshKey",
     "kestraSshKey",
 }
+"""Those that `values` needs; `githubAppKey` is one as well."""
 ENCRYPTION_KEY = base64.b64encode(b"thirty-two bytes of no secrecy..").decode()
+REPOSITORIES: list[dict[str, Any]] = [
+    {"name": "carica", "visibility": "public", "hooks": {"gh_workflow_completed": ["workflow_run"]}},
+    {"name": "carica-ml", "visibility": "public", "hooks": {"gh_workflow_completed": ["workflow_run"]}},
+    {"name": "carica-deploy", "visibility": "public", "hooks": {"gh_push_deployment": ["push"]}},
+    {"name": "carica-kestra", "visibility": "public", "hooks": {"sync_from_git": ["push"]}, "ci": {}},
+]
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8eQ2rRVTTDNX0a8mCfd6cDGNrcDpFCbbqHdRuBoEIb"
+
+
+def repositories(which: str, **changed: Any) -> list[dict[str, Any]]:
+    """The valid list with one repository `changed`; None leaves a field out."""
+    listed = copy.deepcopy(REPOSITORIES)
+    one = next(each for each in listed if each["name"] == which)
+    one |= {to_camel(key): value for key, value in changed.items()}
+    return [{key: value for key, value in each.items() if value is not None} for each in listed]
+
+
+@cache
+def app_key(passphrase: bytes | None = None) -> str:
+    """A GitHub App's private key, as GitHub hands it out."""
+    locked = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return (
+        rsa.generate_private_key(65537, 2048)
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, locked)
+        .decode()
+    )
 
 
 @cache
@@ -59,9 +91,10 @@ def values(**changed: Any) -> dict[str, str]:
         "webhookKey": "k" * 24,
         "webhookSecret": "s" * 40,
         "githubToken": "t" * 40,
-        "flowsRepository": "centaurin/carica-kestra",
-        "deployRepository": "centaurin/carica-deploy",
-        "imageRepositories": ["centaurin/carica", "centaurin/carica-ml"],
+        "kestraGitToken": "g" * 40,
+        "githubOwner": "centaurin",
+        "repositories": REPOSITORIES,
+        "ciSecrets": {"PULUMI_BACKEND_URL": "file:///state-of-the-desk", "PULUMI_CONFIG_PASSPHRASE": "p" * 40},
         "imageWorkflow": "Publish image",
         "deployHosts": [
             {
@@ -69,9 +102,10 @@ def values(**changed: Any) -> dict[str, str]:
                 "address": "web.example.com",
                 "user": "deploy",
                 "hostKey": HOST_KEY,
-                "repository": "https://github.com/centaurin/carica-deploy",
+                "repository": "git@github.com:centaurin/carica-deploy.git",
             }
         ],
+        "deployGitKey": private_key(),
         "adminSshKey": private_key(),
         "kestraSshKey": private_key(),
     } | changed

@@ -71,6 +71,7 @@ class WantedCommit(Wanted):
     message: str = "The first version"
     user: str = "carica-admin"
     settings: dict[str, Any] = Field(default_factory=dict)
+    quietly: bool = False
 
 
 class WantedRun(Wanted):
@@ -230,7 +231,7 @@ class Control:
         return {"id": made.id, "installation_id": made.installation_id}
 
     def commit(self, owner: str, name: str) -> Any:
-        """Commit files to a repository, made when it does not exist; hooks hear of it as of any push."""
+        """Commit files to a repository, made when it does not exist; hooks hear of it as of any push, or not at all."""
         wanted = WantedCommit.model_validate(self._body())
         found = self._store.repository(owner, name)
         if not found:
@@ -246,7 +247,8 @@ class Control:
             tree = git.changed_tree(old, files)
             commit = git.write(person(wanted.user), tree, [old] if old else [], wanted.message)
             git.update(ref, commit, old or ZERO)
-            moved(self._server, found, [(ref, old or ZERO, commit)], wanted.user)
+            if not wanted.quietly:
+                moved(self._server, found, [(ref, old or ZERO, commit)], wanted.user)
         self._store.save()
         return {"id": found.id, "commit": commit}
 

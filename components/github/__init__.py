@@ -1,0 +1,1 @@
+"""GitHub before anything is declared: the log-in, what is there already, and how that is taken over."""

@@ -1,4 +1,4 @@
-"""`make bench`: prints a table in Markdown."""
+"""`make bench`: prints tables in Markdown."""
 
 import datetime
 import os
@@ -16,6 +16,7 @@ from lab.engine import engine
 from lab.image_builder import images
 from lab.paths import ROOT
 from lab.shell import LabError, run, say
+from tests.bench import api_calls
 from tests.bench.answer import until_answered
 from tests.bench.compose import original
 from tests.estate import Estate, Outcome, estate
@@ -75,7 +76,7 @@ def deliver(desk: Estate) -> tuple[list[float], list[float]]:
     """
     running, began, started = desk.desk, datetime.datetime.now(datetime.UTC), []
     for _ in range(DELIVERIES):
-        commit = commit_to_deploy(desk.ssh_port)
+        commit = commit_to_deploy(desk.github)
         delivery = github.Delivery("push", github.push("centaurin/carica-deploy", commit), running.webhook_secret)
         answer = delivery.send(running.webhook_urls["gh_push_deployment"], running.trust)
         execution = running.ended(answer.raise_for_status().json()["id"])
@@ -124,6 +125,8 @@ def measure() -> None:
                 walls, peaks = zip(*(no_change(desk) for _ in range(NO_CHANGE)), strict=True)
                 say("delivering")
                 delivered, added = deliver(desk)
+    say("counting calls to GitHub")
+    counted = api_calls.measure()
     print(f"{where}\n\n| what | median | p95 | range | goal |\n|---|---|---|---|---|")
     row("images present → Kestra answers a login through the edge, HTTPS", ours, "s")
     row("the same, original set-up under compose, HTTP", theirs, "s")
@@ -132,6 +135,7 @@ def measure() -> None:
     row("its largest process at its peak", list(peaks), "MiB")
     row("accepted by the edge → script's first line from the deploy host", delivered, "ms")
     row("what the edge adds to a delivery", added, "ms", "under 5 ms")
+    print(f"\n{api_calls.table(counted)}")
 
 
 def main() -> int:

@@ -2,6 +2,9 @@
 
 from lab.shell import run
 
+GIVEN = "carica.lab.given"
+"""The label for a digest of what a container was given; one that was given something else is made anew."""
+
 
 def join(network: str) -> None:
     """Make sure that the lab's network is there."""
@@ -9,16 +12,16 @@ def join(network: str) -> None:
         run("lab network", ["docker", "network", "create", network])
 
 
-def stands(name: str, image: str, *, label: str = "", value: str = "") -> bool:
-    """Tell whether a container of that name runs the newest `image`, and bears `value` as its `label`.
+def stands(name: str, image: str, given: str = "") -> bool:
+    """Tell whether a container of that name runs the newest `image`, and bears `given` as its label GIVEN.
 
     One that does not is removed; its volumes stay.
     """
     wanted = run("image", ["docker", "image", "inspect", "--format", "{{.Id}}", image]).strip()
     if not _known(name):
         return False
-    format_ = f'{{{{.State.Running}}}} {{{{.Image}}}} {{{{index .Config.Labels "{label}"}}}}'
-    if run("container", ["docker", "inspect", "--format", format_, name]).strip() == f"true {wanted} {value}".strip():
+    format_ = f'{{{{.State.Running}}}} {{{{.Image}}}} {{{{index .Config.Labels "{GIVEN}"}}}}'
+    if run("container", ["docker", "inspect", "--format", format_, name]).strip() == f"true {wanted} {given}".strip():
         return True
     run("old container", ["docker", "rm", "--force", name])
     return False

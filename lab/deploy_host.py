@@ -1,17 +1,24 @@
-"""The dev desk's deploy host: a container with sshd that stands for a plain Debian server."""
+"""The dev desk's deploy host: a container with sshd that stands for a Debian server with Docker.
+
+It drives the engine of this machine, whose socket is laid into it: that is the lab's way to save an engine inside an
+engine, and no example to follow. So the engine does not see its files, and 127.0.0.1 in the name of an image is this
+machine.
+"""
 
 import socket
 import time
 
-from lab import containers, keys
+from lab import containers, engine, keys
+from lab.image_builder import own
 from lab.shell import LabError, run, say
 
 NAME = "carica-lab-deploy-host"
 ALIAS = "deploy-host"
 NETWORK = "carica-lab"
-IMAGE = "carica-lab/deploy-host"
+IMAGE = own("deploy-host")
 PORT = 42022
-REPOSITORY = "/srv/git/carica-deploy.git"
+DISK = {"etc": "/etc", "local": "/usr/local", "home": "/home", "state": "/var/lib/carica"}
+"""What was done to the server is still there when its container is made anew: Pulumi does it once."""
 
 
 def start(name: str = NAME, network: str = NETWORK, port: int = PORT) -> None:
@@ -24,7 +31,8 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT) -> None:
     run("deploy host", [
         "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
         "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:22",
-        "--volume", f"{name}-home:/home", "--volume", f"{name}-srv:/srv", "--volume", f"{name}-state:/var/lib/carica",
+        *(word for volume, path in DISK.items() for word in ("--volume", f"{name}-{volume}:{path}")),
+        "--volume", f"{engine.socket()}:/var/run/docker.sock",
         "--env", "ADMIN_AUTHORIZED_KEY", "--env", "SSH_HOST_KEY", "--memory", "512m", IMAGE,
     ], env={
         "ADMIN_AUTHORIZED_KEY": keys.ssh_key("admin_ed25519").public,

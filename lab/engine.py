@@ -8,7 +8,7 @@ from pathlib import Path
 from lab.apt import packages, which
 from lab.cache import lock
 from lab.paths import CACHE
-from lab.shell import LabError, say
+from lab.shell import LabError, run, say
 
 START_SECONDS = 60
 PID = CACHE / "dockerd.pid"
@@ -23,6 +23,15 @@ def engine() -> str:
         if not _version():
             _start()
     return f"Docker engine {_version()}: Debian's, started by the lab"
+
+
+def socket() -> Path:
+    """Return the socket of the engine that `docker` speaks to."""
+    shown = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    scheme, _, path = run("engine", shown).strip().partition("://")
+    if scheme != "unix":
+        raise LabError(f"the lab's deploy host works on this machine's engine, and yours is at {scheme}://{path}")
+    return Path(path)
 
 
 def started_here() -> str:

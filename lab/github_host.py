@@ -19,8 +19,6 @@ ADMINISTERS = {
     "actions": "read",
 }
 """What docs/github.md asks for a token that Pulumi administers the repositories with, and no more."""
-LABEL = "carica.lab.given"
-"""A container that was given something else is made anew; its volume stays."""
 
 
 def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to: str = "") -> github.Client:
@@ -37,14 +35,14 @@ def start(name: str = NAME, network: str = NETWORK, port: int = PORT, connect_to
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     content = key(*given.values())
-    if containers.stands(name, IMAGE, label=LABEL, value=content):
+    if containers.stands(name, IMAGE, content):
         return wait(port)
     say(f"  starting the lab's GitHub {name}")
     # fmt: off
     run("GitHub", [
         "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
         "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:8080",
-        "--volume", f"{name}-state:/var/lib/github", "--label", f"{LABEL}={content}",
+        "--volume", f"{name}-state:/var/lib/github", "--label", f"{containers.GIVEN}={content}",
         *(word for variable in given for word in ("--env", variable)), "--memory", "512m", IMAGE,
     ], env=given)
     # fmt: on

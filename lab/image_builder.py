@@ -27,9 +27,15 @@ def images(wanted: Mapping[str, str]) -> list[str]:
     """
     with lock("images"):
         lines = [_ready(part, reference) for part, reference in wanted.items()]
-        _build("deploy-host", "carica-lab/deploy-host")
         _build("github", "carica-lab/github")
+        for part in ("deploy-host", "registry", "app"):
+            _build(part, own(part))
     return lines
+
+
+def own(part: str) -> str:
+    """Return the reference of an image that stands for none, by its content: checkouts on one machine share a name."""
+    return f"carica-lab/{part}:{key(IMAGES / part, IMAGES / 'base')}"
 
 
 def _ready(part: str, reference: str) -> str:

@@ -150,7 +150,6 @@ def test_the_deploy_host_refuses_passwords_and_unknown_keys(start: Start, refere
     assert "passwordauthentication no" in offered
     assert "permitrootlogin without-password" in offered
     assert inside(name, "ssh-keygen", "-y", "-f", "/etc/ssh/host_key").startswith(host.public)
-    assert "main" in inside(name, "git", "-C", "/srv/git/carica-deploy.git", "branch")
 
 
 def test_a_stand_in_that_is_present_is_not_built_again(references: dict[str, str]) -> None:

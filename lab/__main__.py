@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import deploy_host, github_host, keys, stack
+from lab import apps, carica_deploy, deploy_host, github_host, keys, registry, stack
 from lab.demo import demo
 from lab.engine import engine, started_here
 from lab.image_builder import images
@@ -45,7 +45,11 @@ def machine() -> dict[str, str]:
             say(f"  {line}")
     stack.prepare(env)
     deploy_host.start()
-    github_host.admit(github_host.start(connect_to=stack.edge(stack.NAME)), keys.stack_secrets(settings["domain"]))
+    registry.start()
+    apps.publish_first()
+    hub = github_host.start(connect_to=stack.edge(stack.NAME))
+    github_host.admit(hub, keys.stack_secrets(settings["domain"]))
+    carica_deploy.seed(hub)
     return env
 
 
@@ -61,13 +65,15 @@ def up() -> None:
 
 
 def down() -> None:
-    """Take the desk, the lab's deploy host and its GitHub apart; say what is kept."""
+    """Take the desk and what the lab put around it apart; say what is kept."""
     say(f"  {engine()}")
     env = prepared()
     stack.unprotect_repositories(env)
     follow(["pulumi", "destroy", "--yes", "--skip-preview"], cwd=ROOT, env=env)
     github_host.remove()
     deploy_host.remove()
+    carica_deploy.remove(stack.NAME)
+    registry.remove()
     file = f"Pulumi.{stack.NAME}.yaml"
     print("\nThe desk is gone with its data. Kept for the next `make up`:")
     print(f"  keys, secrets, state   {STATE}, and encrypted in {file}")

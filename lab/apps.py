@@ -36,3 +36,14 @@ def publish(name: str, version: str, variant: str = GOOD, port: int = registry.P
     with registry.login(port) as env:
         run(f"push of {reference}", ["docker", "push", reference], env=env)
     return reference
+
+
+def publish_first(port: int = registry.PORT) -> None:
+    """Publish what the default branch of each is built to, unless it is there: the first deployment takes it."""
+    for name in APPS:
+        with registry.client(port) as api:
+            # The media type that engines push.
+            accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+            present = api.get(f"/v2/{OWNER}/{name}/manifests/main", headers=accept).is_success
+        if not present:
+            publish(name, "main", port=port)

@@ -11,12 +11,12 @@ from typing import Any
 
 from lab import deploy_host, edge_log, github, keys
 from lab.apt import packages
+from lab.carica_deploy import REPOSITORY
 from lab.desk import Desk, desk
 from lab.paths import ROOT
 from lab.shell import LabError, run
 from lab.stack import NAME, settings
 
-REPOSITORY = "centaurin/carica-deploy"
 SCRIPT_STARTED = "carica-update: started"
 SCRIPT_FINISHED = "deployed commit "
 """What deploy/update.sh prints first and last."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from lab import deploy_host, github, github_host, keys, stack
+from lab import apps, carica_deploy, deploy_host, github, github_host, keys, registry, stack
 from lab.desk import Desk, desk
 from lab.engine import engine
 from lab.image_builder import images
@@ -70,6 +70,7 @@ class Estate:
     project: Path
     env: Mapping[str, str]
     ssh_port: int
+    registry_port: int
     github: github.Client
 
     @property
@@ -177,7 +178,7 @@ def estate(project: Path) -> Iterator[Estate]:
     (project / ".venv").symlink_to((ROOT / ".venv").resolve())
 
     ports = {"httpPort": free_port(), "httpsPort": free_port()}
-    ssh_port, github_port = free_port(), free_port()
+    ssh_port, github_port, registry_port = free_port(), free_port(), free_port()
     document = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
     document.pop("encryptionsalt", None)
     settings = document["config"]
@@ -195,20 +196,26 @@ def estate(project: Path) -> Iterator[Estate]:
     (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))
 
     env = {**chosen.environment, **stack.environment(), "PULUMI_STACK": name}
-    running = Estate(name, project, env, ssh_port, github.Client(f"http://127.0.0.1:{github_port}"))
+    running = Estate(name, project, env, ssh_port, registry_port, github.Client(f"http://127.0.0.1:{github_port}"))
     outcome = running.pulumi("stack", "init")
     assert outcome.code == 0, outcome.text
     given = keys.stack_secrets("localhost")
     stack.set_secrets(name, given, env, project)
     host, hub, network = f"carica-{name}-deploy-host", f"carica-{name}-github", f"carica-{name}-lab"
+    store = f"carica-{name}-registry"
     deploy_host.start(host, network, ssh_port)
+    registry.start(store, network, registry_port)
+    apps.publish_first(registry_port)
     github_host.admit(github_host.start(hub, network, github_port, stack.edge(name, project)), given)
+    carica_deploy.seed(running.github)
     try:
         yield running
     finally:
         running.destroy()
         github_host.remove(hub, network)
         deploy_host.remove(host, network)
+        carica_deploy.remove(name)
+        registry.remove(store, network, registry_port)
 
 
 def _without_secrets(settings: Any) -> Any:

@@ -1,15 +1,16 @@
 """HAProxy: the edge's configuration and certificate, and its container."""
 
-import hashlib
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_docker as docker
 
+from components.certificate import given, ordered
 from components.container import Runtime, service
 from components.job import Job, JobArgs
 from components.kestra import Kestra
+from components.settings.certificate import Acme
 from components.templating import render
 
 USER = "haproxy"
@@ -19,11 +20,12 @@ RUN = "/var/lib/haproxy"
 REMEMBERED = 4
 """How many keys, and how many secrets, are taken at once: the one in force, and those that hooks may still use."""
 
+_HEALTHY = "wget -q -O /dev/null http://127.0.0.1:8404/healthz"
+
 _INSTALL = f"""
 # Checked before it is put in place, and put in place whole: what runs goes on until the new one is known to be good.
 umask 077
 cd {CONFIGURATION}
-install -m 0400 /new/edge.pem tls/$CERTIFICATE.pem
 
 # `accepted` has a line `key|secret, until when, value` for all that hooks may use, the newest first: what is in force,
 # for ever, and what was before it, for an hour from now or what is left of its own hour.
@@ -67,7 +69,9 @@ class HAProxyArgs:
     ports: tuple[int, int]
     """Published ports: of HTTP, which redirects, and of HTTPS."""
     certificate: pulumi.Input[str]
-    """PEM: certificate chain, then its private key."""
+    """PEM: certificate chain, then its private key; not looked at with `acme`."""
+    acme: Acme | None
+    """Whom HAProxy orders its certificate from; None: it has one."""
     webhook_key: pulumi.Input[str]
     """Last segment of the webhooks' URLs, as GitHub calls them."""
     webhook_secret: pulumi.Input[str]
@@ -107,9 +111,9 @@ class HAProxy(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        # A file name per certificate: the one that runs stays as it is until the new configuration is good.
-        fingerprint = pulumi.Output.from_input(args.certificate).apply(
-            lambda pem: hashlib.sha256(pem.encode()).hexdigest()[:16]
+        domain = str(urlsplit(args.url).hostname)
+        certificate = (
+            ordered(args.acme, domain, CONFIGURATION, RUN) if args.acme else given(args.certificate, CONFIGURATION)
         )
         configured = Job(
             f"{name}-configuration",
@@ -117,24 +121,26 @@ class HAProxy(pulumi.ComponentResource):
                 engine=args.runtime.engine,
                 image_id=image.image_id,
                 user=USER,
-                script=_INSTALL,
+                script=certificate.install + _INSTALL + certificate.reloaded,
                 files={
-                    "/new/edge.pem": args.certificate,
+                    **certificate.files,
                     "/new/accepted": render(
                         "accepted.j2", webhook_key=args.webhook_key, webhook_secret=args.webhook_secret
                     ),
                     "/new/haproxy.cfg": render(
                         "haproxy.cfg.j2",
                         run=RUN,
-                        certificate=pulumi.Output.concat(CONFIGURATION, "/tls/", fingerprint, ".pem"),
+                        sections=certificate.sections,
+                        crt=certificate.crt,
+                        challenged=certificate.challenged,
                         remembered=REMEMBERED,
                         inner_key=args.kestra.webhook_key,
-                        domain=urlsplit(args.url).hostname,
+                        domain=domain,
                         url=args.url,
                         kestra=args.kestra.address,
                     ),
                 },
-                environment={"CERTIFICATE": fingerprint},
+                environment=certificate.environment,
                 volumes=volumes,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[owned]),
@@ -163,7 +169,9 @@ class HAProxy(pulumi.ComponentResource):
                 ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=8192, hard=8192)],
             ),
             healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8404/healthz"],
+                tests=["CMD-SHELL", f"{_HEALTHY} && {certificate.health}"]
+                if certificate.health
+                else ["CMD", *_HEALTHY.split()],
                 interval="2s",
                 timeout="3s",
                 retries=5,
@@ -175,5 +183,19 @@ class HAProxy(pulumi.ComponentResource):
         )
 
         self.ready = [container, configured]
+        if certificate.issued:
+            self.ready.append(
+                Job(
+                    f"{name}-certificate",
+                    JobArgs(
+                        engine=args.runtime.engine,
+                        image_id=image.image_id,
+                        user=USER,
+                        script=certificate.issued,
+                        volumes=volumes,
+                    ),
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[container]),
+                )
+            )
         self.image = image.name
         self.register_outputs({"image": self.image})

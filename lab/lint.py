@@ -9,7 +9,7 @@ from lab.paths import ROOT
 from lab.shell import LabError, run, say
 
 WORKFLOWS = ROOT / ".github"
-FOLDERS = ("ci", ".ci", "deploy", "lab")
+FOLDERS = ("ci", ".ci", "components", "deploy", "lab")
 """Where shell scripts are."""
 ACTIONLINT = ROOT / "lab/actionlint"
 ZIZMOR = ("--offline", "--quiet", "--strict-collection", "--persona", "auditor")

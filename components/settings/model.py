@@ -10,14 +10,12 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from components.container import Runtime
 from components.flow import NAMESPACE
 from components.settings import flows
+from components.settings.certificate import CertificateSettings
 from components.settings.github import HOST, HOST_KEYS, GitHubSettings
 from components.settings.repositories import GitHubRepository
 from components.settings.values import (
     ActionsName,
-    Authority,
-    Certificate,
     CiSecret,
-    Domain,
     Email,
     EncryptionKey,
     Fault,
@@ -34,7 +32,6 @@ from components.settings.values import (
     UnixUser,
     WebhookKey,
     WebhookSecret,
-    certified_names,
     matching,
     public_half,
     refused,
@@ -113,10 +110,9 @@ class Server(Model):
         return f"{self.address if self.port == 22 else f'[{self.address}]:{self.port}'} {self.host_key}"
 
 
-class Settings(GitHubSettings):
+class Settings(CertificateSettings, GitHubSettings):
     """Everything a stack can choose. Pulumi.yaml's `config:` describes each setting to people and checks its type."""
 
-    domain: Domain = "localhost"
     bind_address: IPv4Address = IPv4Address("127.0.0.1")
     http_port: Port = 8080
     https_port: Port = 8443
@@ -124,8 +120,6 @@ class Settings(GitHubSettings):
     docker_host: Annotated[str, matching(r"unix:///\S+|ssh://\S+", "must begin with unix:/// or ssh://")] = (
         "unix:///var/run/docker.sock"
     )
-    tls_certificate: Certificate
-    tls_ca: Authority = ""
 
     postgres_image: PostgresImage
     postgres_memory: Annotated[int, Field(ge=128)] = 512
@@ -211,16 +205,6 @@ class Settings(GitHubSettings):
     def url(self) -> str:
         """The address people open, without a path."""
         return f"https://{self.domain}" + ("" if self.https_port == 443 else f":{self.https_port}")
-
-    @field_validator("tls_certificate")
-    @classmethod
-    def _certifies_the_domain(cls, certificate: SecretStr, info: ValidationInfo) -> SecretStr:
-        names, domain = certified_names(certificate.get_secret_value()), info.data.get("domain", "")
-        if domain and not {domain, f"*.{domain.partition('.')[2]}"} & set(names):
-            raise ValueError(
-                f"is for {', '.join(names) or 'no name'}, not for {domain}: the edge would refuse everybody"
-            )
-        return certificate
 
     @field_validator("https_port")
     @classmethod

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from components.settings.certificate import Acme
 from components.settings.github import App
 from components.settings.model import Database, Server, Settings
 from components.settings.repositories import Ci, GitHubRepository, Merge
@@ -45,6 +46,9 @@ _GENERATORS = {
 
 _EXAMPLES = {
     "kestraUser": "you@example.com",
+    "email": "you@example.com",
+    "directory": "https://acme-v02.api.letsencrypt.org/directory",
+    "tlsCertificateFile": "edge.pem",
     "httpPort": "80",
     "httpsPort": "443",
     "kestraImage": "kestra/kestra:v2.0.8",
@@ -87,7 +91,7 @@ SECRETS = {to_camel(name) for name, field in Settings.model_fields.items() if ho
 """Settings that are encrypted in the stack's file, besides the databases' passwords."""
 
 
-_INNER = {name for model in (Database, Server, GitHubRepository, Merge, Ci, App) for name in model.model_fields}
+_INNER = {name for model in (Database, Server, GitHubRepository, Merge, Ci, App, Acme) for name in model.model_fields}
 """Fields of what a setting is made of."""
 
 

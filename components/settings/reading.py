@@ -99,7 +99,10 @@ def load() -> Settings:
         k.removeprefix(prefix): v for k, v in pulumi.runtime.config.get_config_env().items() if k.startswith(prefix)
     }
     secret_keys = {key.removeprefix(prefix) for key in pulumi.runtime.config.get_config_secret_keys_env()}
-    return parse(values, secret_keys, plain_secrets(Path(f"Pulumi.{pulumi.get_stack()}.yaml")))
+    settings = parse(values, secret_keys, plain_secrets(Path(f"Pulumi.{pulumi.get_stack()}.yaml")))
+    if settings.expiring:
+        pulumi.log.warn(settings.expiring)
+    return settings
 
 
 def secret(value: SecretStr) -> pulumi.Output[str]:

@@ -137,6 +137,11 @@ def certified_names(certificate: str) -> list[str]:
     return names.get_values_for_type(x509.DNSName)
 
 
+def expiry(certificate: str) -> datetime.datetime:
+    """Return when the first certificate in PEM text expires."""
+    return x509.load_pem_x509_certificates(certificate.encode())[0].not_valid_after_utc
+
+
 def public_half(value: SecretStr) -> str:
     """Return the public half of an SSH private key, as in authorized_keys."""
     public = load_key(value.get_secret_value()).public_key()
@@ -208,8 +213,8 @@ def _actions_name(value: str) -> str:
     return value
 
 
-def _certificate(value: str) -> None:
-    """A chain whose first certificate belongs to the key that follows it and has not expired."""
+def check_certificate(value: str) -> None:
+    """Refuse all but a chain whose first certificate belongs to the key that follows it and has not expired."""
     try:
         leaf = x509.load_pem_x509_certificates(value.encode())[0]
         key = serialization.load_pem_private_key(value.encode(), password=None)
@@ -254,7 +259,7 @@ WebhookSecret = Annotated[SecretStr, _secret_that(_webhook_secret)]
 Token = Annotated[SecretStr, _secret_that(_token)]
 AppKey = Annotated[SecretStr, _secret_that(_app_key)]
 CiSecret = Annotated[SecretStr, _secret_that(_ci_secret)]
-Certificate = Annotated[SecretStr, _secret_that(_certificate)]
+Certificate = Annotated[SecretStr, _secret_that(check_certificate)]
 Address = Annotated[str, AfterValidator(_address)]
 Owner = Annotated[str, matching(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", "is not the name of an organisation or a user")]
 RepositoryName = Annotated[str, AfterValidator(_repository_name)]

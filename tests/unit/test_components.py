@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +194,48 @@ def test_a_new_webhook_key_and_secret_run_the_edges_job_and_change_the_hooks_and
     hooks = {key for key in before if key[0] == "github:index/repositoryWebhook:RepositoryWebhook"}
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {(JOB, "carica-test-haproxy-configuration"), *hooks}
+
+
+def test_a_certificate_from_a_file_is_a_secret_like_any_other(tmp_path: Path) -> None:
+    pem = values()["tlsCertificate"]
+    (tmp_path / "edge.pem").write_text(pem)
+    declared = program(tlsCertificate=None, tlsCertificateFile=str(tmp_path / "edge.pem"))
+    job = next(each for each in declared if (each.type, each.name) == (JOB, "carica-test-haproxy-configuration"))
+    assert plain(job)["files"]["/new/edge.pem"] == pem
+    assert pem.splitlines()[-2] not in public(job.inputs)
+
+
+def ordering() -> list[Declared]:
+    """What is declared where the edge orders its certificate."""
+    acme = {"directory": "https://ca.example.com/directory", "email": "desk@example.com"}
+    return program(acme=acme, domain="desk.example.com", tlsCertificate=None)
+
+
+def test_an_ordered_certificate_is_there_before_anybody_calls_the_edge() -> None:
+    declared = ordering()
+    called = ("pulumi-python:dynamic/carica:Flow", "github:index/repositoryWebhook:RepositoryWebhook")
+    for each in (each for each in declared if each.type in called):
+        waits = {urn.rpartition("::")[2] for urn in each.options.dependencies}
+        assert "carica-test-haproxy-certificate" in waits, each.name
+    job = next(each for each in declared if each.name == "carica-test-haproxy-certificate")
+    assert any(urn.endswith("::carica-test-haproxy") for urn in job.options.dependencies)
+
+
+def test_only_an_ordered_certificate_is_seen_to_by_the_healthcheck(desk: list[Declared]) -> None:
+    ordered, given = ordering(), desk
+    kept = "/usr/local/etc/haproxy/acme/acme.sh /var/lib/haproxy/admin.sock 0"
+    assert plain(containers(ordered)["carica-test-haproxy"])["healthcheck"]["tests"][1].endswith(f" && {kept}")
+    assert plain(containers(given)["carica-test-haproxy"])["healthcheck"]["tests"][0] == "CMD"
+    assert "carica-test-haproxy-certificate" not in jobs(given)
+
+
+def test_experimental_parts_of_haproxy_are_used_for_an_ordered_certificate_only(desk: list[Declared]) -> None:
+    def configuration(declared: list[Declared]) -> str:
+        return str(jobs(declared)["carica-test-haproxy-configuration"]["files"]["/new/haproxy.cfg"])
+
+    assert "expose-experimental-directives" in configuration(ordering())
+    for part in ("experimental", "acme"):
+        assert part not in configuration(desk)
 
 
 def test_kestra_does_not_log_the_keys_that_the_edge_puts_into_urls(desk: list[Declared]) -> None:

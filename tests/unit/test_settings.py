@@ -136,6 +136,94 @@ def test_a_certificate_for_another_name_is_refused() -> None:
     assert parse(values(domain="desk.example.com", tlsCertificate=wildcard), SECRET_KEYS).domain == "desk.example.com"
 
 
+def test_a_certificate_may_be_a_file_of_the_workstations(tmp_path: Path) -> None:
+    file = tmp_path / "edge.pem"
+    file.write_text(keys.new_certificate("localhost"))
+    settings = parse(values(tlsCertificate=None, tlsCertificateFile=str(file)), SECRET_KEYS)
+    assert settings.certificate.get_secret_value() == file.read_text()
+    assert "PRIVATE" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "which cannot be read (FileNotFoundError)"),
+        ("planted-secret", "which is not a PEM certificate chain followed by its private key"),
+        (keys.new_certificate("desk.example.com"), "which is for desk.example.com, not for localhost"),
+        (keys.new_certificate("localhost", days=-1), "which has expired on "),
+    ],
+)
+def test_a_file_that_holds_no_certificate_for_the_domain_is_refused(
+    content: str | None, fault: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "edge.pem"
+    if content:
+        file.write_text(content)
+    said = problems(tlsCertificate=None, tlsCertificateFile=str(file))
+    assert "have 1 problem;" in said
+    assert f"carica-kestra:tlsCertificateFile names {file}, {fault}" in said
+    assert "planted-secret" not in said
+
+
+ACME = {"directory": "https://acme-v02.api.letsencrypt.org/directory"}
+
+
+def test_the_certificate_may_be_ordered() -> None:
+    settings = parse(values(tlsCertificate=None, acme=ACME, domain="desk.example.com"), SECRET_KEYS)
+    assert settings.acme
+    assert settings.certificate.get_secret_value() == ""
+    assert settings.expiring == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "fault"),
+    [
+        ({"directory": "http://ca.example.com"}, "acme.directory", "is not an https:// address"),
+        ({"directory": 'https://ca.example.com/"\n'}, "acme.directory", "is not an https:// address"),
+        ({"email": "nobody"}, "acme.email", "is not an e-mail address"),
+        ({"ca": "junk"}, "acme.ca", "is not the PEM text of a certificate"),
+        ({"eab": "x"}, "acme.eab", "is not a setting"),
+    ],
+)
+def test_a_fault_inside_acme_is_named_by_its_path(changed: dict[str, Any], path: str, fault: str) -> None:
+    said = problems(tlsCertificate=None, acme=ACME | changed, domain="desk.example.com")
+    assert "have 1 problem;" in said
+    assert f"carica-kestra:{path} {fault}" in said
+
+
+def test_no_ca_certifies_localhost() -> None:
+    said = problems(tlsCertificate=None, acme=ACME)
+    assert "have 1 problem;" in said
+    assert "carica-kestra:acme is set for localhost" in said
+
+
+def test_there_is_exactly_one_certificate(tmp_path: Path) -> None:
+    file = tmp_path / "edge.pem"
+    file.write_text(keys.new_certificate("desk.example.com"))
+    ways: dict[str, Any] = {
+        "tlsCertificateFile": str(file),
+        "acme": ACME,
+        "tlsCertificate": keys.new_certificate("desk.example.com"),
+    }
+    none = dict.fromkeys(ways)
+    for one in ways:
+        parse(values(**none | {one: ways[one]}, domain="desk.example.com"), SECRET_KEYS)
+        for other in ways:
+            if other != one:
+                said = problems(**none | {one: ways[one], other: ways[other]}, domain="desk.example.com")
+                assert "have 1 problem;" in said
+                assert "keep one of the two\n      pulumi config rm " in said
+    said = problems(**none)
+    assert "have 1 problem;" in said
+    assert "tlsCertificate is not set, nor is tlsCertificateFile or acme" in said
+
+
+@pytest.mark.parametrize(("days", "warned"), [(20, True), (22, False)])
+def test_a_certificate_that_people_must_renew_is_warned_of_three_weeks_before(days: int, warned: bool) -> None:
+    settings = parse(values(tlsCertificate=keys.new_certificate("localhost", days=days)), SECRET_KEYS)
+    assert bool(settings.expiring) is warned
+
+
 @pytest.mark.parametrize(("name", "taken"), [("postgres", False), ("pg_x", False), ("user", True)])
 def test_a_database_bears_no_name_of_postgresqls_own(name: str, taken: bool) -> None:
     given = [{"name": each, "password": "x" * 12} for each in ("kestra", name)]

@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-lab test-flows test-engine test-e2e lint bench bench-test .venv
+.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-e2e lint bench bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -30,13 +30,16 @@ env: .venv ## print what plain pulumi commands need: eval "$(make -s env)"
 
 # One session, so that one desk serves flows, e2e and engine; engine takes it apart at the end.
 test: lint ## everything; CI runs this
-	@$(PYTEST) tests/unit tests/lab tests/flows tests/e2e tests/engine
+	@$(PYTEST) tests/unit tests/lab tests/deploy tests/flows tests/e2e tests/engine
 
 test-unit: .venv ## rules of settings, components and flows, without an engine: seconds
 	@$(PYTEST) tests/unit
 
 test-lab: .venv ## the stand-ins and images of the lab
 	@$(PYTEST) tests/lab
+
+test-deploy: .venv ## the deploy host's scripts, against a real engine, compose, Git, sshd and registry
+	@$(PYTEST) tests/deploy
 
 test-flows: .venv ## the four flows in Kestra's own engine
 	@$(PYTEST) tests/flows

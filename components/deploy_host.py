@@ -1,5 +1,6 @@
-"""DeployHost: account, authorized key, deploy script, checkout and first deployment on a server, over SSH."""
+"""DeployHost: account, authorized key, deploy scripts, log-ins and first deployment on a server, over SSH."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ import pulumi_command as command
 from components.settings import Server
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "deploy"
-UPDATE = "/usr/local/bin/carica-update"
-GIT_KEY, GIT_KNOWN_HOSTS = "/etc/carica/git_key", "/etc/carica/git_known_hosts"
-"""What the deploy script fetches with, over SSH."""
+INSTALLED = ("fetch", "release", "replace", "report", "update")
+"""Those of deploy/ that stay on the server, as carica-NAME."""
+PROGRAMS = "/usr/local/bin/carica-"
+STATE, ETC = "/var/lib/carica", "/etc/carica"
+GIT_KEY, GIT_KNOWN_HOSTS = f"{ETC}/git_key", f"{ETC}/git_known_hosts"
+"""What the deploy scripts fetch with, over SSH."""
 COMMAND_SECONDS = 900
 """pulumi-command has no time limit of its own for a command that hangs."""
 
@@ -30,6 +34,8 @@ class DeployHostArgs:
     """Kestra's public key, let in for the deploy script and nothing else."""
     branch: str
     """The branch that is deployed."""
+    registry_password: pulumi.Input[str] | None
+    """What the server logs in to its registry with, if it has one."""
     git_key: pulumi.Input[str] | None
     """Private key that the repository is fetched with over SSH; it can only read."""
     git_known_hosts: Sequence[str]
@@ -75,12 +81,17 @@ class DeployHost(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
             )
 
-        words = shlex.join([server.user, server.repository, args.branch, args.kestra_key])
-        account = run("account", f"sh -s -- {words}", (SCRIPTS / "prepare.sh").read_text())
-        # A connection that is cut is an end of input like any other: half a script must not take the old one's place.
-        install = f"install -m 0755 /dev/stdin {UPDATE}.new && bash -n {UPDATE}.new && mv {UPDATE}.new {UPDATE}"
-        script = run("script", shlex.join(["sh", "-euc", install]), (SCRIPTS / "update.sh").read_text())
-        ready = [account, script, *args.fetched_after]
+        sources = ",".join(server.kestra_from)
+        given = [server.user, server.repository, args.branch, args.kestra_key, str(server.health_seconds), sources]
+        account = run("account", f"sh -s -- {shlex.join(given)}", (SCRIPTS / "prepare.sh").read_text())
+        ready = [account, *args.fetched_after]
+        for each in INSTALLED:
+            ready.append(run(f"script-{each}", _install(f"{PROGRAMS}{each}"), (SCRIPTS / f"{each}.sh").read_text()))
+        # Quoted, or compose would fill in what looks like a variable.
+        environment = "".join(f"{variable}='{value}'\n" for variable, value in server.environment.items())
+        ready.append(run("environment", f"install -m 0444 /dev/stdin {ETC}/host.env", environment, [account]))
+        if server.registry and args.registry_password is not None:
+            ready.append(run("registry", _log_in(server), args.registry_password, [account]))
         if args.git_key is not None:
             known = "".join(f"{line}\n" for line in args.git_known_hosts)
             key = pulumi.Output.concat(args.git_key, "\n")  # OpenSSH reads no key whose last line has no end
@@ -88,15 +99,31 @@ class DeployHost(pulumi.ComponentResource):
                 run("git-known-hosts", f"install -m 0444 /dev/stdin {GIT_KNOWN_HOSTS}", known, [account]),
                 run("git-key", shlex.join(["sh", "-euc", _git_key(server.user)]), key, [account]),
             ]
-        # Another repository or branch is another first deployment.
+        # Another repository or branch is another first deployment; another environment is deployed as well.
         run(
-            "checkout",
-            f"runuser -u {server.user} -- {UPDATE} current",
+            "deployment",
+            f"runuser -u {server.user} -- {PROGRAMS}update current by=pulumi",
             after=ready,
-            triggers=[server.repository, args.branch],
+            triggers=[server.repository, args.branch, json.dumps(server.environment, sort_keys=True)],
         )
 
         self.register_outputs({})
+
+
+def _install(program: str) -> str:
+    """Return the command that puts a script in place.
+
+    A connection that is cut is an end of input like any other: half a script must not take the old one's place.
+    """
+    new = f"{program}.new"
+    return shlex.join(["sh", "-euc", f"install -m 0755 /dev/stdin {new} && bash -n {new} && mv {new} {program}"])
+
+
+def _log_in(server: Server) -> str:
+    """Return the command that logs the deploying account in to its registry; only it can read what that leaves."""
+    assert server.registry  # noqa: S101 (asked before)
+    login = ["docker", "--config", f"{STATE}/docker", "login", "--username", server.registry.username]
+    return f"runuser -u {server.user} -- {shlex.join([*login, '--password-stdin', server.registry.server])}"
 
 
 def _git_key(user: str) -> str:

@@ -87,6 +87,7 @@ def to_deploy_host(settings: Settings, server: Server, repositories: Mapping[str
         admin_key=secret(settings.admin_ssh_key),
         kestra_key=settings.kestra_public_key,
         branch=settings.default_branch,
+        registry_password=secret(settings.registry_password) if settings.registry_password else None,
         git_key=secret(settings.deploy_git_key) if settings.deploy_git_key and server.git_host else None,
         git_known_hosts=settings.git_known_hosts(server),
         fetched_after=[*repositories.values()],

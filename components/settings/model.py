@@ -25,11 +25,16 @@ from components.settings.values import (
     Image,
     KestraPassword,
     Model,
+    Network,
     Password,
     Port,
     PostgresImage,
+    Registry,
+    RegistryPassword,
     SshPrivateKey,
     UnixUser,
+    Variable,
+    VariableValue,
     WebhookKey,
     WebhookSecret,
     matching,
@@ -58,6 +63,15 @@ class Database(Model):
         return name
 
 
+class RegistryLogin(Model):
+    """The registry that a server pulls images from, and who it is there."""
+
+    server: Registry
+    """Its name, and its port where it has one of its own."""
+    username: Annotated[str, matching(r"[A-Za-z0-9$][A-Za-z0-9$._+@-]{0,99}", "is not a name to log in with")]
+    """Who logs in; the password is the setting registryPassword."""
+
+
 class Server(Model):
     """A server that deployments go to."""
 
@@ -79,6 +93,14 @@ class Server(Model):
     """The port there, if not `port`."""
     repository: GitUrl
     """What is checked out and deployed there."""
+    environment: dict[Variable, VariableValue] = Field(default={})
+    """What its compose file is filled in with, besides the images' tags: what differs from server to server."""
+    registry: RegistryLogin | None = None
+    """Where it logs in to pull images; None where all can be had by anybody."""
+    health_seconds: Annotated[int, Field(ge=10, le=200)] = 120
+    """How long a deployment may take to get healthy before it is rolled back."""
+    kestra_from: tuple[Network, ...] = ()
+    """The addresses that Kestra's key is good from; empty for any."""
 
     @field_validator("user")
     @classmethod
@@ -140,6 +162,7 @@ class Settings(CertificateSettings, GitHubSettings):
     webhook_secret: WebhookSecret
 
     deploy_hosts: tuple[Server, ...]
+    registry_password: Annotated[RegistryPassword | None, Field(validate_default=True)] = None
     deploy_git_key: Annotated[SshPrivateKey | None, Field(validate_default=True)] = None
     git_host_keys: Annotated[tuple[HostKey, ...], Field(validate_default=True)] = HOST_KEYS
     ci_secrets: Annotated[dict[ActionsName, CiSecret], Field(validate_default=True)] = Field(default={})
@@ -235,6 +258,15 @@ class Settings(CertificateSettings, GitHubSettings):
             if info.data.get("github_owner") and "gh_push_deployment" in each.hooks and not hosts[0].fetches(pushed):
                 raise refused(Fault("[0].repository", f"is not {pushed}, whose pushes are deployed"))
         return hosts
+
+    @field_validator("registry_password")
+    @classmethod
+    def _logs_in_with_a_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # The hosts as they were given: with another fault in them they are not here yet.
+        hosts = (info.context or {}).get("values", {}).get("deployHosts", [])
+        if not password and any(host.get("registry") for host in hosts if isinstance(host, dict)):
+            raise ValueError("is not set: a deploy host logs in to its registry with it")
+        return password
 
     @field_validator("deploy_git_key")
     @classmethod

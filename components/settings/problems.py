@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from components.settings.certificate import Acme
 from components.settings.github import App
-from components.settings.model import Database, Server, Settings
+from components.settings.model import Database, RegistryLogin, Server, Settings
 from components.settings.repositories import Ci, GitHubRepository, Merge
 
 PROJECT = "carica-kestra"
@@ -37,6 +37,7 @@ _GENERATORS = {
     "adminSshKey": "cat ~/.ssh/id_ed25519",
     "kestraSshKey": "cat kestra_ed25519",
     "deployGitKey": "cat deploy_git_ed25519",
+    "registryPassword": "cat token",
     "githubToken": "cat token",
     "githubAppKey": "cat app.private-key.pem",
     "kestraGitToken": "cat token",
@@ -56,6 +57,8 @@ _EXAMPLES = {
     "gitHostKeys[0]": "\"$(ssh-keyscan -t ed25519 HOST | cut -d' ' -f2-)\"",
     "DESK_KNOWN_HOSTS": '"$(ssh-keyscan -t ed25519 HOST)"',
     "user": "deploy",
+    "server": "ghcr.io",
+    "healthSeconds": "120",
     "visibility": "public",
     "ruleset": "false",
     "wiki": "false",
@@ -91,7 +94,11 @@ SECRETS = {to_camel(name) for name, field in Settings.model_fields.items() if ho
 """Settings that are encrypted in the stack's file, besides the databases' passwords."""
 
 
-_INNER = {name for model in (Database, Server, GitHubRepository, Merge, Ci, App, Acme) for name in model.model_fields}
+_INNER = {
+    name
+    for model in (Database, Server, RegistryLogin, GitHubRepository, Merge, Ci, App, Acme)
+    for name in model.model_fields
+}
 """Fields of what a setting is made of."""
 
 

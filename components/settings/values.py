@@ -5,6 +5,7 @@ import binascii
 import datetime
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Annotated, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -187,6 +188,18 @@ def _ci_secret(value: str) -> None:
         raise ValueError("is empty")
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("is no address and no network, such as 203.0.113.7 or 203.0.113.0/24") from None
+
+
+def _registry_password(value: str) -> None:
+    if not value or not value.isascii() or not value.isprintable():
+        raise ValueError("must be one line of printable ASCII")
+
+
 def _address(value: str) -> str:
     """A server's address that paths can be appended to; what is secret crosses it, so in the clear only at home."""
     parts = urlsplit(value)
@@ -259,6 +272,13 @@ WebhookSecret = Annotated[SecretStr, _secret_that(_webhook_secret)]
 Token = Annotated[SecretStr, _secret_that(_token)]
 AppKey = Annotated[SecretStr, _secret_that(_app_key)]
 CiSecret = Annotated[SecretStr, _secret_that(_ci_secret)]
+Network = Annotated[str, AfterValidator(_network)]
+RegistryPassword = Annotated[SecretStr, _secret_that(_registry_password)]
+Registry = Annotated[
+    str, matching(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", "is not host or host:port, such as ghcr.io")
+]
+Variable = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a variable (letters, digits, _)")]
+VariableValue = Annotated[str, matching(r"[^'\x00-\x1f\x7f]*", "holds a line break, a control character or a `'`")]
 Certificate = Annotated[SecretStr, _secret_that(check_certificate)]
 Address = Annotated[str, AfterValidator(_address)]
 Owner = Annotated[str, matching(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", "is not the name of an organisation or a user")]

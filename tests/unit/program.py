@@ -15,7 +15,7 @@ from tests.unit.valid import SECRET_KEYS, values
 ROOT = Path(__file__).parent.parent.parent
 SECRETS = [
     *("superuser-password", "kestra-role-password", "Kestra-login-1", "k" * 24, "s" * 40, "t" * 40, "g" * 40),
-    *("state-of-the-desk", "p" * 40),
+    *("state-of-the-desk", "p" * 40, "r" * 40),
 ]
 """What the valid settings hold that must not be seen."""
 

@@ -122,6 +122,21 @@ def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: 
         ({"repository": "https://x/';id;'"}, "deployHosts[0].repository", "is not a Git URL"),
         ({"repository": "https://user:token@example.com/x"}, "deployHosts[0].repository", "is not a Git URL"),
         ({"hostkey": HOST_KEY}, "deployHosts[0].hostkey", "is not a setting"),
+        ({"registry": {"username": "x"}}, "deployHosts[0].registry.server", "is not set"),
+        (
+            {"registry": {"server": "a b", "username": "x"}},
+            "deployHosts[0].registry.server",
+            "is not host or host:port",
+        ),
+        (
+            {"registry": {"server": "a", "username": "-p"}},
+            "deployHosts[0].registry.username",
+            "is not a name to log in",
+        ),
+        ({"environment": {"A": "it's"}}, "deployHosts[0].environment.A", "holds a line break, a control character"),
+        ({"environment": {"A B": "x"}}, "deployHosts[0].environment.A B", "is not the name of a variable"),
+        ({"healthSeconds": 900}, "deployHosts[0].healthSeconds", "Input should be less"),
+        ({"kestraFrom": ["*"]}, "deployHosts[0].kestraFrom[0]", "is no address"),
     ],
 )
 def test_a_fault_inside_a_deploy_host_is_named_by_its_path(changed: dict[str, Any], path: str, fault: str) -> None:

@@ -24,6 +24,7 @@ SECRET_KEYS = {
     "webhookSecret",
     "githubToken",
     "kestraGitToken",
+    "registryPassword",
     "deployGitKey",
     "ciSecrets",
     "adminSshKey",
@@ -103,8 +104,10 @@ def values(**changed: Any) -> dict[str, str]:
                 "user": "deploy",
                 "hostKey": HOST_KEY,
                 "repository": "git@github.com:centaurin/carica-deploy.git",
+                "registry": {"server": "ghcr.io", "username": "centaurin"},
             }
         ],
+        "registryPassword": "r" * 40,
         "deployGitKey": private_key(),
         "adminSshKey": private_key(),
         "kestraSshKey": private_key(),

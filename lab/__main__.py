@@ -62,6 +62,7 @@ def up() -> None:
     url = run("address", ["pulumi", "stack", "output", "url"], cwd=ROOT, env=env).strip()
     print(f"\nThe desk is up: {url}  (log in as {stack.settings()['kestraUser']}; `make password` shows the password)")
     print(f"Your browser may want the local CA: {keys.ca_file()}")
+    print(f"What it deployed: http://127.0.0.1:{carica_deploy.PORT}/ and http://127.0.0.1:{carica_deploy.PORT}/ml/")
 
 
 def down() -> None:

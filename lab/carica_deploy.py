@@ -1,6 +1,6 @@
 """carica-deploy: what runs on the lab's deploy host. The repository's first files are in lab/carica-deploy."""
 
-from lab import github
+from lab import apps, github, registry
 from lab.paths import ROOT
 from lab.shell import run
 
@@ -13,6 +13,15 @@ PORT = 42081
 def project(stack: str) -> str:
     """Return the name under which compose keeps a stack's applications: all stacks share this machine's engine."""
     return f"carica-{stack}-app"
+
+
+def environment(stack: str, port: int = PORT, registry_port: int = registry.PORT) -> dict[str, str]:
+    """Return what the compose file is filled in with on a stack's deploy host."""
+    return {
+        "COMPOSE_PROJECT_NAME": project(stack),
+        "HTTP_BIND": f"127.0.0.1:{port}",
+        "REGISTRY": f"{registry.address(registry_port)}/{apps.OWNER}",
+    }
 
 
 def seed(client: github.Client) -> None:

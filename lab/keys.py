@@ -191,6 +191,7 @@ def stack_secrets(domain: str) -> dict[str, str]:
         **known,
         "adminSshKey": ssh_key("admin_ed25519").private,
         "kestraSshKey": ssh_key("kestra_ed25519").private,
+        "registryPassword": kept("registry_password", password),
         "deployGitKey": ssh_key("deploy_git_ed25519").private,
         "deployHosts[0].hostKey": ssh_key("deploy_host_ed25519").public,
         "gitHostKeys[0]": ssh_key("github_ed25519").public,

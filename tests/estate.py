@@ -191,7 +191,11 @@ def estate(project: Path) -> Iterator[Estate]:
     settings[f"{stack.PROJECT}:githubUrl"] = f"http://127.0.0.1:{github_port}"
     for each in settings[f"{stack.PROJECT}:repositories"]:
         each["pullRequests"] = False  # tests push to main as developers did before there was a ruleset
-    settings[f"{stack.PROJECT}:deployHosts"][0]["adminPort"] = ssh_port
+    settings[f"{stack.PROJECT}:deployHosts"][0] |= {
+        "adminPort": ssh_port,
+        "environment": carica_deploy.environment(name, free_port(), registry_port),
+        "registry": {"server": registry.address(registry_port), "username": registry.ACCOUNT},
+    }
     document["config"] = _without_secrets(settings)
     (project / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(document))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import github
+from lab import apps, github
 from lab.github import Payload
 from tests.estate import Estate, eventually
 
@@ -137,6 +137,7 @@ def test_a_push_that_must_not_be_deployed_ends_quietly(desk: Estate, why: str) -
 def test_a_built_image_is_deployed(desk: Estate, repository: str, branch: str) -> None:
     from lab.demo import as_kestra
 
+    apps.publish(repository.partition("/")[2], branch, port=desk.registry_port)
     payload = github.workflow_run(repository, WORKFLOW, branch)
     execution = started(desk, "gh_workflow_completed", "workflow_run", payload)
     assert execution

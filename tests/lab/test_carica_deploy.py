@@ -5,10 +5,11 @@ import secrets
 
 import pytest
 
-from lab import apps, carica_deploy
+from lab import apps, carica_deploy, registry
 from lab.deploy_host import IMAGE
 from lab.github import Client
 from lab.shell import run
+from lab.stack import settings
 
 
 def commits(github: Client) -> list[str]:
@@ -28,6 +29,12 @@ def test_it_is_seeded_once_and_what_is_changed_stays(github: Client, before: dic
     github.commit(carica_deploy.REPOSITORY, {"haproxy.cfg": "another\n"})
     carica_deploy.seed(github)
     assert len(commits(github)) == len(seeded) + 1
+
+
+def test_the_dev_stack_says_where_the_lab_serves_and_keeps_its_images() -> None:
+    host = settings()["deployHosts"][0]
+    assert host["environment"] == carica_deploy.environment("dev")
+    assert host["registry"] == {"server": registry.address(), "username": registry.ACCOUNT}
 
 
 def composed(**variables: str) -> dict[str, dict[str, object]]:

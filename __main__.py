@@ -22,14 +22,16 @@ desk = f"carica-{pulumi.get_stack()}"
 on_engine = pulumi.ResourceOptions(provider=docker.Provider("engine", host=settings.docker_host))
 postgres = Postgres(f"{desk}-postgres", given.to_postgres(settings), on_engine)
 kestra = Kestra(f"{desk}-kestra", given.to_kestra(settings, postgres), on_engine)
-edge = HAProxy(f"{desk}-haproxy", given.to_haproxy(settings, kestra), on_engine)
+github = access.provider(settings)
+hook_addresses = access.hook_addresses(settings, github)
+edge = HAProxy(f"{desk}-haproxy", given.to_haproxy(settings, kestra, hook_addresses), on_engine)
 
 on_desk = pulumi.ResourceOptions(depends_on=[kestra.container, *edge.ready], deleted_with=kestra.container)
 flows = [
     Flow(name, url=settings.url, ca=settings.tls_ca, source=source, opts=on_desk) for name, source in sources.items()
 ]
 
-on_github = pulumi.ResourceOptions(provider=access.provider(settings))
+on_github = pulumi.ResourceOptions(provider=github)
 repositories = {
     each.name: Repository(each.name, given.to_repository(settings, each, found, edge, flows), on_github)
     for each in settings.repositories

@@ -43,7 +43,9 @@ def to_kestra(settings: Settings, postgres: Postgres) -> KestraArgs:
     )
 
 
-def to_haproxy(settings: Settings, kestra: Kestra) -> HAProxyArgs:
+def to_haproxy(
+    settings: Settings, kestra: Kestra, github_addresses: pulumi.Output[Sequence[str]] | None
+) -> HAProxyArgs:
     """Return what the edge is given."""
     return HAProxyArgs(
         runtime=settings.runtime("haproxy"),
@@ -55,6 +57,11 @@ def to_haproxy(settings: Settings, kestra: Kestra) -> HAProxyArgs:
         webhook_key=secret(settings.webhook_key),
         webhook_secret=secret(settings.webhook_secret),
         kestra=kestra,
+        source_limit=settings.source_limit,
+        github_addresses=github_addresses,
+        metrics=settings.edge_metrics,
+        stats_port=settings.stats_port,
+        stats_password=secret(settings.stats_password) if settings.stats_password else None,
     )
 
 

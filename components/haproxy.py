@@ -1,5 +1,6 @@
 """HAProxy: the edge's configuration and certificate, and its container."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -35,12 +36,13 @@ awk -v hour=$(($(date +%s) + 3600)) '
     NR > FNR && NF == 3 && $3 "" != given[$1] "" && $2 > hour - 3600 {{ print $1, ($2 < hour ? $2 : hour), $3 }}
 ' /new/accepted accepted > accepted.new
 {{
-    cat /new/haproxy.cfg
     awk '
         BEGIN {{ print "global" }}
         {{ name = $1 n[$1]++ }}
         {{ printf "    set-var proc.%s str(%s)\\n    set-var proc.%s_until int(%s)\\n", name, $3, name, $2 }}
+        $2 == 9999999999 && length($3) > 19 {{ printf "    setenv EDGE_HAS_%s yes\\n", toupper($1) }}
     ' accepted.new
+    cat /new/haproxy.cfg
 }} > haproxy.cfg.new
 
 haproxy -c -f haproxy.cfg.new
@@ -65,7 +67,7 @@ class HAProxyArgs:
     url: str
     """The address people open, without a path; its host name is the only one the edge answers to."""
     bind_address: str
-    """IPv4 address of the machine that the ports are published on."""
+    """IPv4 address of the machine that the ports are published on. Over IPv6 Docker would hide who asks."""
     ports: tuple[int, int]
     """Published ports: of HTTP, which redirects, and of HTTPS."""
     certificate: pulumi.Input[str]
@@ -78,6 +80,16 @@ class HAProxyArgs:
     """What GitHub signs deliveries with."""
     kestra: Kestra
     """What is behind it; the edge joins all of its networks but the database's."""
+    source_limit: int
+    """How many requests, and how many new connections, one source may make in ten seconds."""
+    github_addresses: pulumi.Input[Sequence[str]] | None = None
+    """Where webhooks may come from, as networks; None: from anywhere, as they are signed."""
+    metrics: bool = False
+    """Whether containers in its networks get Prometheus' figures, on port 9101."""
+    stats_port: int = 8405
+    """The port of the Docker host's loopback that the statistics page is published on."""
+    stats_password: pulumi.Input[str] | None = None
+    """Of the page's user `statistics`; None: there is no page."""
 
 
 class HAProxy(pulumi.ComponentResource):
@@ -138,6 +150,10 @@ class HAProxy(pulumi.ComponentResource):
                         domain=domain,
                         url=args.url,
                         kestra=args.kestra.address,
+                        source_limit=args.source_limit,
+                        github_addresses=args.github_addresses,
+                        metrics=args.metrics,
+                        stats_password=args.stats_password,
                     ),
                 },
                 environment=certificate.environment,
@@ -145,6 +161,9 @@ class HAProxy(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[owned]),
         )
+        ports = [(8080, args.ports[0], args.bind_address), (8443, args.ports[1], args.bind_address)]
+        if args.stats_password is not None:
+            ports.append((8405, args.stats_port, "127.0.0.1"))
         container = service(
             name,
             docker.ContainerArgs(
@@ -157,8 +176,8 @@ class HAProxy(pulumi.ComponentResource):
                     *(docker.ContainerNetworksAdvancedArgs(name=other) for other in args.kestra.more_networks),
                 ],
                 ports=[
-                    docker.ContainerPortArgs(internal=inside, external=outside, ip=args.bind_address)
-                    for inside, outside in zip((8080, 8443), args.ports, strict=True)
+                    docker.ContainerPortArgs(internal=inside, external=outside, ip=address)
+                    for inside, outside, address in ports
                 ],
                 volumes=[
                     docker.ContainerVolumeArgs(volume_name=volume, container_path=path)

@@ -1,7 +1,9 @@
 """The edge's own log: which webhooks it let through, when, and how long it held each."""
 
 import datetime
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from lab.shell import LabError, run
 
@@ -25,17 +27,23 @@ def accepted(stack: str, since: datetime.datetime, flow: str = "gh_push_deployme
     """
     name = f"carica-{stack}-haproxy"
     log = run("the edge's log", ["docker", "logs", "--since", since.isoformat(), name])
-    wanted = (f"/webhook/prod/{flow}/", "hook=verified")
-    found = [_read(line) for line in log.splitlines() if all(part in line for part in wanted)]
+    found = [
+        _read(each)
+        for each in entries(log)
+        if each["verdict"] == "verified" and f"/webhook/prod/{flow}/" in each["path"]
+    ]
     if not found:
         raise LabError(f"the log of {name} has no verified delivery to {flow} since {since.isoformat()}")
     return found
 
 
-def _read(line: str) -> Accepted:
-    """Read a line of the format in haproxy.cfg.j2: its second word is the date, its seventh the timers."""
-    words = line.split()
-    began = datetime.datetime.strptime(words[1], "[%d/%b/%Y:%H:%M:%S.%f]").replace(tzinfo=datetime.UTC)
-    # Head received, body received and verified, connected, Kestra's answer, all of it.
-    head, queue, _, kestra, total = (float(each) for each in words[6].split("/"))
-    return Accepted(accepted=began + (head + queue) * MILLISECOND, added=total - kestra)
+def entries(log: str) -> list[dict[str, Any]]:
+    """Return the requests in a log; HAProxy's own notices stand between them."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+
+
+def _read(entry: dict[str, Any]) -> Accepted:
+    """Read an entry of the format in haproxy.cfg.j2."""
+    began = datetime.datetime.fromisoformat(entry["at"])
+    handed_over = began + (entry["head"] + entry["held"]) * MILLISECOND
+    return Accepted(accepted=handed_over, added=float(entry["total"] - entry["kestra"]))

@@ -1,7 +1,7 @@
 """What GitHub says before anything is declared: that the log-in is good enough, and what is there already."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -44,9 +44,9 @@ class Found:
 def provider(settings: Settings) -> github.Provider | None:
     """Declare how Pulumi's GitHub plugin logs in. All is said, as it would look for the rest in the environment.
 
-    None for a stack without repositories: it needs no log-in.
+    None for a stack that asks GitHub nothing: it needs no log-in.
     """
-    if not settings.repositories:
+    if not settings.repositories and not settings.hooks_from_github_only:
         return None
     app, key, token = settings.github_app, settings.github_app_key, settings.github_token
     api = urlsplit(settings.github_api)
@@ -60,6 +60,13 @@ def provider(settings: Settings) -> github.Provider | None:
         base_url=f"{api.scheme}://{api.netloc}/",  # the plugin adds an Enterprise server's path by itself
         write_delay_ms=settings.github_write_delay,
     )
+
+
+def hook_addresses(settings: Settings, provider: pulumi.ProviderResource | None) -> pulumi.Output[Sequence[str]] | None:
+    """Return the networks that GitHub sends webhooks from, as it says now; None where the stack takes them from any."""
+    if not settings.hooks_from_github_only:
+        return None
+    return github.get_ip_ranges_output(opts=pulumi.InvokeOptions(provider=provider)).apply(lambda said: said.hooks)
 
 
 def look(settings: Settings) -> Found:

@@ -32,6 +32,7 @@ from components.settings.values import (
     Registry,
     RegistryPassword,
     SshPrivateKey,
+    StatsPassword,
     UnixUser,
     Variable,
     VariableValue,
@@ -138,6 +139,11 @@ class Settings(CertificateSettings, GitHubSettings):
     bind_address: IPv4Address = IPv4Address("127.0.0.1")
     http_port: Port = 8080
     https_port: Port = 8443
+    source_limit: Annotated[int, Field(ge=50)] = 600
+    hooks_from_github_only: bool = False
+    edge_metrics: bool = False
+    stats_port: Port = 8405
+    stats_password: StatsPassword | None = None
     networks: tuple[str, ...] = ()
     docker_host: Annotated[str, matching(r"unix:///\S+|ssh://\S+", "must begin with unix:/// or ssh://")] = (
         "unix:///var/run/docker.sock"
@@ -234,6 +240,13 @@ class Settings(CertificateSettings, GitHubSettings):
     def _ports_differ(cls, port: int, info: ValidationInfo) -> int:
         if port == info.data.get("http_port"):
             raise ValueError(f"is {port}, and so is httpPort: each needs a port of its own")
+        return port
+
+    @field_validator("stats_port")
+    @classmethod
+    def _statistics_have_their_own(cls, port: int, info: ValidationInfo) -> int:
+        if port in (info.data.get("http_port"), info.data.get("https_port")):
+            raise ValueError(f"is {port}, which httpPort or httpsPort takes: each needs a port of its own")
         return port
 
     @field_validator("databases")

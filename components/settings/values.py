@@ -86,6 +86,12 @@ def _webhook_key(value: str) -> None:
         raise ValueError("must be 20 to 256 letters, digits, `-` or `_`")
 
 
+def _stats_password(value: str) -> None:
+    """It stands in HAProxy's configuration, where a space or a quote would end it."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{20,64}", value):
+        raise ValueError("must be 20 to 64 letters, digits, `-` or `_`")
+
+
 def _encryption_key(value: str) -> None:
     try:
         size = len(base64.b64decode(value, validate=True))
@@ -267,6 +273,7 @@ Password = Annotated[SecretStr, _secret_that(_password)]
 SshPrivateKey = Annotated[SecretStr, _secret_that(_private_key)]
 KestraPassword = Annotated[SecretStr, _secret_that(_kestra_password)]
 EncryptionKey = Annotated[SecretStr, _secret_that(_encryption_key)]
+StatsPassword = Annotated[SecretStr, _secret_that(_stats_password)]
 WebhookKey = Annotated[SecretStr, _secret_that(_webhook_key)]
 WebhookSecret = Annotated[SecretStr, _secret_that(_webhook_secret)]
 Token = Annotated[SecretStr, _secret_that(_token)]

@@ -342,3 +342,29 @@ def test_a_new_login_of_kestra_is_taken_on_even_with_a_refresh_before(desk: Esta
         assert (status(before), status(after)) == (401, 200)
         assert flows(desk) == FLOWS
     desk.expect_no_changes()
+
+
+def test_a_broken_configuration_of_the_edge_fails_the_up_in_haproxys_words_and_leaves_it_serving(desk: Estate) -> None:
+    file = desk.project / "components/templates/haproxy.cfg.j2"
+    original, before = file.read_text(), desk.container_ids()
+    file.write_text(original + "\nfrontend broken\n    garbage here\n")
+    assert "unknown keyword 'garbage' in 'frontend' section" in desk.failing_up()
+    assert flows(desk) == FLOWS
+    file.write_text(original)
+    desk.up()
+    assert desk.container_ids() == before
+    desk.expect_no_changes()
+
+
+def test_webhooks_from_githubs_addresses_alone_are_those_that_github_names(desk: Estate) -> None:
+    desk.set("hooksFromGithubOnly", "true")
+    desk.up()
+    written = subprocess.run(
+        ["docker", "exec", f"{desk.prefix}-haproxy", "cat", "/usr/local/etc/haproxy/haproxy.cfg"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    named = httpx.get(f"{desk.github.url}/api/v3/meta", trust_env=False).json()["hooks"]
+    assert [line.split()[-1] for line in written.splitlines() if "acl from_github src" in line] == named
+    desk.expect_no_changes()
+    desk.unset("hooksFromGithubOnly")
+    desk.up()

@@ -1,152 +1,24 @@
-"""The edge alone: the real HAProxy with what the program gives it, before a Kestra that only tells what it is asked."""
+"""The edge alone: what its volume holds, which webhooks it takes, and what of Kestra it shows to people."""
 
-import json
-import secrets
-import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from components.job import JobError, JobProvider
-from lab import github, keys
-from lab.engine import engine
-from lab.image_builder import images
-from lab.paths import ROOT
-from lab.shell import run
-from tests.estate import eventually, free_port
-from tests.unit.program import plain, program
-from tests.unit.recording import Declared
-from tests.unit.test_components import containers, jobs
+from lab import github
+from tests.edge_alone import HOOK, Edge, new_edge, new_key, new_secret
 
-HOOK = "/api/v1/main/executions/webhook/prod/a_flow/"
 HOUR = 3600
-KESTRA = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 5s
-    timeout server 5s
-frontend kestra
-    bind :8080
-    http-request return status 500 if { path_sub /broken/ }
-    http-request return status 200 content-type text/plain lf-string "%[pathq]"
-"""
-
-
-def docker(*words: str, stdin: str = "") -> str:
-    return run("docker", ["docker", *words], stdin=stdin)
-
-
-@dataclass
-class Edge:
-    """An edge that is taken from `configure` to `configure`, as a stack is from `up` to `up`."""
-
-    name: str
-    image: str
-    port: int
-
-    def declared(self, key: str, secret: str) -> list[Declared]:
-        """What the program declares."""
-        return program(webhookKey=key, webhookSecret=secret, haproxyImage=self.image)
-
-    def job(self, which: str, key: str, secret: str) -> dict[str, Any]:
-        """What a job is given, on this edge's volumes."""
-        given = jobs(self.declared(key, secret))[f"carica-test-haproxy-{which}"]
-        volumes = {path: volume.replace("carica-test-haproxy", self.name) for path, volume in given["volumes"].items()}
-        return given | {"image": self.image, "volumes": volumes}
-
-    def configure(self, key: str, secret: str) -> None:
-        """Run the configuration job for a key and a secret."""
-        JobProvider().create(self.job("configuration", key, secret))
-
-    def inside(self, script: str, *, user: str = "haproxy") -> str:
-        """Run a script on the volumes."""
-        volumes = [f"--volume={self.name}-{which}:{path}" for path, which in self.paths.items()]
-        command = ["run", "--rm", "--interactive", "--network=none", f"--user={user}", *volumes]
-        return docker(*command, "--entrypoint=sh", self.image, "-eu", stdin=script)
-
-    paths = {"/usr/local/etc/haproxy": "configuration", "/var/lib/haproxy": "run"}  # noqa: RUF012
-
-    def start(self) -> None:
-        """Start HAProxy as the program does, and what stands for Kestra."""
-        given = plain(containers(self.declared("k" * 24, "s" * 40))["carica-test-haproxy"])
-        docker("network", "create", self.name)
-        stand_in = f"cat > /tmp/kestra.cfg <<'END'\n{KESTRA}END\nexec haproxy -db -f /tmp/kestra.cfg"
-        options = ["--detach", f"--network={self.name}"]
-        docker(
-            "run", *options, f"--name={self.name}-kestra", "--network-alias=kestra", self.image, "sh", "-c", stand_in
-        )
-        options += [f"--user={given['user']}", "--read-only", f"--publish=127.0.0.1:{self.port}:8443"]
-        options += [f"--volume={self.name}-{which}:{path}" for path, which in self.paths.items()]
-        docker("run", *options, f"--name={self.name}", self.image, *given["command"])
-        eventually(lambda: self.status("/") == 200)
-
-    def reload(self, edit: str) -> None:
-        """Edit the configuration on the volume by a sed script, and reload it."""
-        script = f"sed -i '{edit}' /usr/local/etc/haproxy/haproxy.cfg\n"
-        script += "echo reload | socat -t20 - UNIX-CONNECT:/var/lib/haproxy/master.sock"
-        assert "Success=1" in self.inside(script)
-
-    def let_the_hour_pass(self) -> None:
-        """HAProxy's clock cannot be moved, so the limits are."""
-        self.reload("s/_until int(1[0-9]*)/_until int(1)/")
-
-    def accepted(self) -> dict[str, list[tuple[str, int]]]:
-        """What the edge takes: `key` and `secret` → value in HAProxy's words and seconds left, the newest first."""
-        found: dict[str, list[tuple[str, int]]] = {"key": [], "secret": []}
-        for line in self.inside("cat /usr/local/etc/haproxy/accepted").splitlines():
-            what, until, value = line.split()
-            found[what].append((value, int(until) - int(time.time())))
-        return found
-
-    @cached_property
-    def client(self) -> httpx.Client:
-        """A client without a connection kept open: GitHub makes a new one for each delivery."""
-        trust = ssl.create_default_context(cadata=keys.ca_certificate())
-        limits = httpx.Limits(max_keepalive_connections=0)
-        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=trust, trust_env=False, limits=limits)
-
-    def status(self, path: str) -> int:
-        try:
-            return self.client.get(path).status_code
-        except httpx.TransportError:
-            return 0
-
-    def deliver(self, key: str, secret: str, body: bytes | None = None, hook: str = HOOK) -> httpx.Response:
-        """Send a signed body, one never seen before unless it is given."""
-        body = body or json.dumps({"id": secrets.token_hex(8)}).encode()
-        return self.client.post(
-            hook + key, content=body, headers={"X-Hub-Signature-256": github.signature(secret, body)}
-        )
-
-    def log(self) -> str:
-        shown = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, check=True)
-        return shown.stdout + shown.stderr
 
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Edge]:
     """An edge that never was configured."""
-    image = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["carica-kestra:haproxyImage"]
-    engine()
-    images({"haproxy": image})
-    name = f"carica-edge{secrets.token_hex(3)}"
-    for which in Edge.paths.values():
-        docker("volume", "create", f"{name}-{which}")
-    edge = Edge(name, image, free_port())
-    JobProvider().create(edge.job("owner", new_key(), new_secret()))
-    yield edge
-    docker("rm", "--force", "--volumes", name, f"{name}-kestra")
-    docker("volume", "rm", *(f"{name}-{which}" for which in Edge.paths.values()))
-    docker("network", "rm", name)
+    with new_edge() as edge:
+        yield edge
 
 
 @pytest.fixture(scope="module")
@@ -155,26 +27,6 @@ def edge(fresh: Edge) -> Edge:
     fresh.configure(new_key(), new_secret())
     fresh.start()
     return fresh
-
-
-def new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
-def new_secret() -> str:
-    return secrets.token_hex(32)
-
-
-def raw(edge: Edge, request: bytes) -> int:
-    """Send bytes that no client library would; return the answer's status, 0 for a connection that is just closed."""
-    trust = ssl.create_default_context(cadata=keys.ca_certificate())
-    with (
-        socket.create_connection(("127.0.0.1", edge.port), timeout=15) as plain_,
-        trust.wrap_socket(plain_, server_hostname="localhost") as connection,
-    ):
-        connection.sendall(request)
-        answer = connection.recv(64)
-        return int(answer.split()[1]) if answer else 0
 
 
 def test_the_first_job_has_nothing_to_remember(fresh: Edge) -> None:
@@ -349,14 +201,16 @@ def test_no_key_reaches_the_log_however_it_is_written(edge: Edge) -> None:
     inner = edge.deliver(key, secret).text.removeprefix(HOOK)
     shapes = [HOOK, HOOK.replace("/prod", "//prod"), HOOK.replace("webhook", "%77ebhook"), HOOK.replace("prod/", "")]
     shapes += [HOOK.upper(), HOOK.replace("/main", ""), HOOK + "more/"]
+    between = ("/./", "/x/../", "/%2e%2e/", ";x=1/", "%3bx/", "\\", "%5c", "%255c", "%ef%bc%8f", "%c0%af", "/%c1%b7")
+    shapes += [HOOK.replace("/webhook", f"{each}webhook") for each in between]
     for shape in shapes:
         for end in ("", "/", "/more", "?a=b", "%00", "/%zz"):
-            edge.deliver(key + end, secret, hook=shape)
-            edge.client.get(shape + key + end)
+            edge.raw(f"POST {shape}{key}{end} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
     edge.client.post(HOOK + key, headers={"Host": "elsewhere.example"})
     shown = edge.log()
-    assert f"POST {HOOK}*** 200" in shown
-    assert "POST /***/executions/webhook/*** 404" in shown
+    told = {(each["method"], each["path"], each["status"]) for each in edge.requests()}
+    assert ("POST", f"{HOOK}***", 200) in told
+    assert ("POST", "/***/webhook/***", 404) in told
     assert key not in shown
     assert inner not in shown
 
@@ -398,7 +252,7 @@ def test_nothing_else_reaches_kestra(edge: Edge, path: str) -> None:
     "path", ["/ui/../metrics", "/ui/..", "/ui/./x", "/ui/%2e%2e/metrics", "/ui/%252e%252e/metrics"]
 )
 def test_dot_segments_are_refused(edge: Edge, path: str) -> None:
-    assert raw(edge, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) == 400
+    assert edge.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) == 400
 
 
 BODY = b'{"id": "of the refused"}'
@@ -438,6 +292,6 @@ def test_a_delivery_that_is_not_githubs_is_refused(edge: Edge, what: str) -> Non
         "body": BODY.decode(),
         "other": BODY.decode().replace("refused", "forgery"),
     }
-    assert raw(edge, request.format(**given).encode()) == expected
+    assert edge.raw(request.format(**given).encode()) == expected
     # The same, as GitHub sends it, is taken: what was refused reached nobody and left no mark.
     assert edge.deliver(key, secret, BODY).text.startswith(HOOK)

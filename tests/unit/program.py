@@ -1,6 +1,7 @@
 """The real program, run against mocks."""
 
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,22 @@ SECRETS = [
 """What the valid settings hold that must not be seen."""
 
 
-def program(found: Found | None = None, *, preview: bool = False, **changed: Any) -> list[Declared]:
-    """Return what __main__.py declares with otherwise valid settings, where GitHub has what is `found`."""
+def program(
+    found: Found | None = None, *, preview: bool = False, hook_addresses: Sequence[str] = (), **changed: Any
+) -> list[Declared]:
+    """Return what __main__.py declares with otherwise valid settings, where GitHub has what is `found`.
+
+    It says that it sends webhooks from `hook_addresses`.
+    """
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            settings = stack_settings.parse(values(**changed), {*SECRET_KEYS, "githubAppKey"})
+            settings = stack_settings.parse(values(**changed), {*SECRET_KEYS, "githubAppKey", "statsPassword"})
             patch.setattr("components.settings.load", lambda: settings)
             patch.setattr("components.github.access.look", lambda settings: found or Found())
             runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return declare(run, preview=preview)
+    return declare(run, preview=preview, hook_addresses=hook_addresses)
 
 
 def plain(declared: Declared) -> dict[str, Any]:

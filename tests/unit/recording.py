@@ -1,7 +1,7 @@
 """Pulumi mocks that record what a program declares."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ class Declared:
 class Recorder(Mocks):
     """Answers as if everything declared could be made."""
 
+    def __init__(self, hook_addresses: Sequence[str]) -> None:
+        self._hook_addresses = hook_addresses
+
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         outputs = dict(args.inputs)
         if args.typ == "docker:index/remoteImage:RemoteImage":
@@ -34,6 +37,8 @@ class Recorder(Mocks):
     def call(self, args: MockCallArgs) -> Any:
         if args.token == "pulumi:pulumi:readStackResourceOutputs":
             return {"name": args.args["stackName"], "outputs": {}}
+        if args.token == "github:index/getIpRanges:getIpRanges" and self._hook_addresses:
+            return {"hooks": list(self._hook_addresses)}
         raise AssertionError(f"the program asked for {args.token}")
 
 
@@ -47,10 +52,10 @@ class _RecordingMonitor(MockMonitor):
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
-def declare(program: Callable[[], Any], preview: bool = False) -> list[Declared]:
+def declare(program: Callable[[], Any], preview: bool = False, hook_addresses: Sequence[str] = ()) -> list[Declared]:
     """Run `program` against mocks and return all it declares; what it raises is raised here."""
     requests: list[Any] = []
-    mocks = Recorder()
+    mocks = Recorder(hook_addresses)
     asyncio.set_event_loop(asyncio.new_event_loop())
     set_mocks(
         mocks,

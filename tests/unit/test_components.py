@@ -55,6 +55,28 @@ def test_the_edge_publishes_on_the_chosen_address_only(desk: list[Declared]) -> 
     assert {(port["external"], port["ip"]) for port in ports} == {(8080, "127.0.0.1"), (8443, "127.0.0.1")}
 
 
+def test_the_statistics_page_is_published_on_the_loopback_alone_and_only_where_it_has_a_password() -> None:
+    declared = program(bindAddress="0.0.0.0", statsPassword="p" * 20, statsPort=9000)  # noqa: S104
+    ports = plain(containers(declared)["carica-test-haproxy"])["ports"]
+    assert {(port["external"], port["ip"]) for port in ports} == {
+        (8080, "0.0.0.0"),  # noqa: S104
+        (8443, "0.0.0.0"),  # noqa: S104
+        (9000, "127.0.0.1"),
+    }
+    assert "p" * 20 in jobs(declared)["carica-test-haproxy-configuration"]["files"]["/new/haproxy.cfg"]
+    assert not [each for each in declared if "p" * 20 in public(each.inputs)]
+
+
+def test_hooks_come_from_githubs_addresses_alone_where_the_stack_says_so() -> None:
+    networks = ["192.30.252.0/22", "2a0a:a440::/29"]
+    declared = program(hook_addresses=networks, hooksFromGithubOnly=True)
+    written = jobs(declared)["carica-test-haproxy-configuration"]["files"]["/new/haproxy.cfg"]
+    assert [line.split()[-1] for line in written.splitlines() if "acl from_github src" in line] == networks
+    # By default nobody asks GitHub: the recorder would fail.
+    written = jobs(program())["carica-test-haproxy-configuration"]["files"]["/new/haproxy.cfg"]
+    assert "from_github" not in written
+
+
 def test_every_container_has_limits_rotation_and_no_new_privileges(desk: list[Declared]) -> None:
     for each in containers(desk).values():
         given = plain(each)

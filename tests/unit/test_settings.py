@@ -73,6 +73,9 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("httpsPort", "eight", "valid integer"),
         ("httpsPort", "8080", "is 8080, and so is httpPort"),
         ("bindAddress", "::1", "IPv4"),
+        ("sourceLimit", "49", "greater than or equal to 50"),
+        ("hooksFromGithubOnly", "perhaps", "valid boolean"),
+        ("statsPort", "8443", "is 8443, which httpPort or httpsPort takes"),
         ("dockerHost", "/var/run/docker.sock", "must begin with unix://"),
         ("flows", ["gh_push_deploymnt"], "names gh_push_deploymnt, which is not in flows/"),
         ("databases", [{"name": "carica", "password": "x" * 12}], "has no database `kestra`"),
@@ -239,6 +242,13 @@ def test_a_certificate_that_people_must_renew_is_warned_of_three_weeks_before(da
     assert bool(settings.expiring) is warned
 
 
+@pytest.mark.parametrize("password", ["p" * 19, "a password with spaces", 'quote"quote"quote"quote'])
+def test_a_password_that_would_not_stand_in_haproxys_configuration_is_refused(password: str) -> None:
+    with pytest.raises(SettingsError, match="statsPassword must be 20 to 64 letters") as refused:
+        parse(values(statsPassword=password), {*SECRET_KEYS, "statsPassword"})
+    assert password not in str(refused.value)
+
+
 @pytest.mark.parametrize(("name", "taken"), [("postgres", False), ("pg_x", False), ("user", True)])
 def test_a_database_bears_no_name_of_postgresqls_own(name: str, taken: bool) -> None:
     given = [{"name": each, "password": "x" * 12} for each in ("kestra", name)]
@@ -362,7 +372,9 @@ def test_every_setting_is_described_to_pulumi_with_its_default() -> None:
     assert set(described) == set(fields)
     empty = {"string": "", "array": [], "object": {}}
     for key, field in fields.items():
-        assert described[key]["description"].endswith("(secret)") is (key in {*SECRET_KEYS, "githubAppKey"})
+        assert described[key]["description"].endswith("(secret)") is (
+            key in {*SECRET_KEYS, "githubAppKey", "statsPassword"}
+        )
         # Pulumi refuses a secret that has a default, and reports what has none without a word of ours.
         assert "secret" not in described[key]
         default = None if field.is_required() else field.default

@@ -188,7 +188,8 @@ def stack_secrets(domain: str) -> dict[str, str]:
         known |= missing
         keep(STATE / "secrets.json", json.dumps(known))
     return {
-        **known,
+        # Not what a later version made as well: this one knows no such setting.
+        **{path: known[path] for path in made},
         "adminSshKey": ssh_key("admin_ed25519").private,
         "kestraSshKey": ssh_key("kestra_ed25519").private,
         "registryPassword": kept("registry_password", password),

@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-e2e lint bench bench-test .venv
+.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -28,9 +28,9 @@ password: .venv ## show the login of Kestra's UI
 env: .venv ## print what plain pulumi commands need: eval "$(make -s env)"
 	@$(LAB) env
 
-# One session, so that one desk serves flows, e2e and engine; engine takes it apart at the end.
+# One session, so that one desk serves flows, e2e, edge and engine; engine takes it apart at the end.
 test: lint ## everything; CI runs this
-	@$(PYTEST) tests/unit tests/lab tests/deploy tests/flows tests/e2e tests/engine
+	@$(PYTEST) tests/unit tests/lab tests/deploy tests/flows tests/e2e tests/edge tests/engine
 
 test-unit: .venv ## rules of settings, components and flows, without an engine: seconds
 	@$(PYTEST) tests/unit
@@ -46,6 +46,9 @@ test-flows: .venv ## the four flows in Kestra's own engine
 
 test-engine: .venv ## up, preview, change, refresh, destroy with real CLI and Docker
 	@$(PYTEST) tests/engine
+
+test-edge: .venv ## attacks on the edge, and that each of its rules stops one
+	@$(PYTEST) tests/edge
 
 test-e2e: .venv ## a push ends as a deployment
 	@$(PYTEST) tests/e2e

@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-test .venv
+.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-edge bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -58,6 +58,9 @@ lint: .venv ## style and types; shell scripts and workflows
 
 bench: .venv ## measure what the README quotes
 	@$(PYTHON) -m tests.bench
+
+bench-edge: .venv ## measure the edge alone: changes under load, hashing, memory, strangers
+	@$(PYTHON) -m tests.bench.edge
 
 bench-test: .venv ## time `make test` in a fresh clone; COLD=1: with an empty cache too
 	@$(PYTHON) -m tests.bench.suite

@@ -16,7 +16,7 @@ from lab.engine import engine
 from lab.image_builder import images
 from lab.paths import ROOT
 from lab.shell import LabError, run, say
-from tests.bench import api_calls
+from tests.bench import api_calls, edge
 from tests.bench.answer import until_answered
 from tests.bench.compose import original
 from tests.estate import Estate, Outcome, estate
@@ -127,6 +127,7 @@ def measure() -> None:
                 delivered, added = deliver(desk)
     say("counting calls to GitHub")
     counted = api_calls.measure()
+    alone = edge.measure()
     print(f"{where}\n\n| what | median | p95 | range | goal |\n|---|---|---|---|---|")
     row("images present → Kestra answers a login through the edge, HTTPS", ours, "s")
     row("the same, original set-up under compose, HTTP", theirs, "s")
@@ -135,7 +136,7 @@ def measure() -> None:
     row("its largest process at its peak", list(peaks), "MiB")
     row("accepted by the edge → script's first line from the deploy host", delivered, "ms")
     row("what the edge adds to a delivery", added, "ms", "under 5 ms")
-    print(f"\n{api_calls.table(counted)}")
+    print(f"\n{api_calls.table(counted)}\n\n{edge.table(alone)}")
 
 
 def main() -> int:

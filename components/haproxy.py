@@ -197,7 +197,7 @@ class HAProxy(pulumi.ComponentResource):
                 start_period="10s",
             ),
             wait_seconds=60,
-            stop_seconds=70,  # longer than hard-stop-after
+            stop_seconds=12,  # what a delivery may take; the event streams of open pages are not waited for
             opts=pulumi.ResourceOptions(parent=self, depends_on=[configured]),
         )
 

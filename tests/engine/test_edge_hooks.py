@@ -90,6 +90,13 @@ def test_few_bodies_are_held_and_not_all_of_them_for_one_source(
     edge.configure(KEY, SECRET)
 
 
+def test_who_does_not_know_the_key_takes_no_place_among_webhooks(edge: Edge) -> None:
+    """Not even an answer that it does not read may stand there: the places are counted."""
+    assert edge.deliver("k" * 24, SECRET).status_code == 404
+    refused = eventually(lambda: [each for each in edge.requests() if each["verdict"] == "hook-key"])
+    assert refused[-1]["through"] == "https"
+
+
 def test_who_does_not_know_the_key_holds_nothing(edge: Edge) -> None:
     with contextlib.ExitStack() as opened:
         for _ in range(10):

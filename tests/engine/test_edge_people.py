@@ -88,12 +88,18 @@ def test_requests_are_limited_for_each_source(edge: Edge) -> None:
     assert {answer.status_code for answer in answers[: LIMIT - 1]} == {200}
     assert (answers[-1].status_code, answers[-1].headers["Retry-After"]) == (429, "10")
     assert eventually(lambda: edge.requests()[-1]["verdict"] == "rate")
+    # Who knows a webhook's key is not counted: GitHub may share an address with somebody who is busy.
+    assert edge.deliver(KEY, SECRET, client=one.client).status_code == 200
+    # Far above the limit the connection ends, and the log is told nothing more.
+    lines = len(edge.requests())
+    with (
+        pytest.raises(httpx.TransportError),
+        httpx.Client(base_url=one.client.base_url, verify=edge.trust, trust_env=False) as kept_open,
+    ):
+        for _ in range(LIMIT * 2):
+            kept_open.get("/ui")
+    assert len(edge.requests()) < lines + LIMIT + 5
     assert edge.status("/ui", other.client) == 200
-    # Far above the limit the log is left alone, so that a flood does not wash older lines out of it.
-    before = len(edge.requests())
-    with httpx.Client(base_url=one.client.base_url, verify=edge.trust, trust_env=False) as kept_open:
-        assert {kept_open.get("/ui").status_code for _ in range(3 * LIMIT)} == {429}
-    assert len(edge.requests()) - before < 2 * LIMIT
     del edge.settings["sourceLimit"]
     edge.configure(KEY, SECRET)
 

@@ -72,6 +72,12 @@ def test_the_log_names_the_rule_that_refused(edge: Edge, request_: bytes, verdic
     assert eventually(lambda: edge.requests()[before:])[0]["verdict"] == verdict
 
 
+def test_a_long_path_does_not_cut_the_line(edge: Edge) -> None:
+    edge.client.get("/ui/" + "x" * 3000)
+    line = eventually(lambda: [each for each in edge.requests() if each.get("path", "").startswith("/ui/xxx")])[-1]
+    assert (line["verdict"], len(line["path"])) == ("served", 500)
+
+
 def test_no_query_and_no_header_stands_in_the_log(edge: Edge) -> None:
     said = new_secret()
     edge.client.get(

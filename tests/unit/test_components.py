@@ -93,7 +93,8 @@ def test_every_service_restarts_is_watched_and_stops_gracefully(desk: list[Decla
         assert given["restart"] == "unless-stopped"
         assert given["healthcheck"]["tests"]
         assert given["wait"] is True
-        assert given["destroyGraceSeconds"] == given["stopTimeout"] >= 60
+        # Longer than a delivery may take; event streams of open pages are not waited for.
+        assert given["destroyGraceSeconds"] == given["stopTimeout"] > 10
 
 
 def test_kestra_may_stop_longer_than_its_own_grace(desk: list[Declared]) -> None:

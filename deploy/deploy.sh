@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # carica-deploy WORD…: a deployment, one at a time, on record, and taken back when it does not get healthy. carica-update
 # starts it: it has checked the words, and hands down REPOSITORY, BRANCH, HEALTH_SECONDS, who, source and run.
-# shellcheck disable=SC2016 # what stands in single quotes is jq's
+# shellcheck disable=SC2016,SC2154 # what stands in single quotes is jq's; carica-update assigns the names in lower case
 set -euo pipefail
 
 readonly STATE=/var/lib/carica RELEASES=/var/lib/carica/releases

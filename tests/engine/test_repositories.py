@@ -297,7 +297,8 @@ def test_what_somebody_changed_in_an_environment_is_warned_of_and_a_secret_is_se
     assert "changed by hand" not in shown + estate.up()
     at = "/repos/centaurin/carica-kestra/environments/prod"
     with estate.github.api(TOKEN) as api:
-        api.put(at, json={"reviewers": None}).raise_for_status()
+        branches = {"protected_branches": False, "custom_branch_policies": True}
+        api.put(at, json={"reviewers": None, "deployment_branch_policy": branches}).raise_for_status()
         api.post(f"{at}/deployment-branch-policies", json={"name": "release/*"}).raise_for_status()
         time.sleep(1)  # GitHub tells when a secret was set to the second
         key = api.get(f"{at}/secrets/public-key").json()

@@ -75,7 +75,7 @@ class Environment(pulumi.ComponentResource):
                 environment=environment.environment,
                 secret_name=secret,
                 value=value,
-                opts=child(github.ActionsEnvironmentSecret, secret, **within),
+                opts=child(github.ActionsEnvironmentSecret, secret, delete_before_replace=True, **within),
             )
         for variable, value in args.variables.items():
             github.ActionsEnvironmentVariable(

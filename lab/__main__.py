@@ -44,6 +44,7 @@ def machine() -> dict[str, str]:
         for line in made.result():
             say(f"  {line}")
     stack.prepare(env)
+    stack.check(env)
     deploy_host.start()
     registry.start()
     apps.publish_first()

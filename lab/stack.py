@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
+from components.settings import SettingsError, parse
+from components.settings.reading import plain_secrets
 from lab import keys
 from lab.paths import ROOT, STATE
-from lab.shell import run, say
+from lab.shell import LabError, run, say
 
 NAME = "dev"
 PROJECT = "carica-kestra"
@@ -49,6 +51,18 @@ def prepare(pulumi: Mapping[str, str]) -> None:
     set_secrets(NAME, keys.stack_secrets(settings()["domain"]), env)
     if versioned:
         _unchanged_for_git()
+
+
+def check(env: Mapping[str, str]) -> None:
+    """Raise LabError with all that is wrong with the dev stack's settings, while nothing has been started for it."""
+    shown = run("settings", ["pulumi", "config", "--json", "--show-secrets", "--stack", NAME], cwd=ROOT, env=env)
+    given = {key.removeprefix(f"{PROJECT}:"): each for key, each in json.loads(shown).items()}
+    values = {key: each["value"] for key, each in given.items()}
+    secret = {key for key, each in given.items() if each["secret"]}
+    try:
+        parse(values, secret, plain_secrets(ROOT / f"Pulumi.{NAME}.yaml"))
+    except SettingsError as error:
+        raise LabError(str(error)) from None
 
 
 def _unchanged_for_git() -> None:

@@ -7,11 +7,11 @@ from tests.estate import Estate
 
 
 def left(desk: Estate, kind: str) -> set[str]:
-    """Names of Docker's `kind` that bear the desk's prefix, less the lab's own."""
+    """Names of Docker's `kind` that bear the desk's prefix, less the lab's own and what the deploy host runs."""
     words = ["docker", kind, "ls", "--filter", f"name={desk.prefix}-", "--format"]
     words += ["{{.Names}}", "--all"] if kind == "container" else ["{{.Name}}"]
     shown = subprocess.run(words, text=True, stdout=subprocess.PIPE, check=True).stdout.split()
-    labs = tuple(f"{desk.prefix}-{part}" for part in ("deploy-host", "github", "lab"))
+    labs = tuple(f"{desk.prefix}-{part}" for part in ("deploy-host", "github", "lab", "registry", "app"))
     return {name for name in shown if not name.startswith(labs)}
 
 

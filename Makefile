@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-edge bench-test .venv
+.PHONY: help up down demo deployments password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-edge bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -22,6 +22,9 @@ down: .venv ## take it apart again, data included
 demo: .venv ## watch a signed push become a deployment, and a forged one be refused
 	@$(LAB) demo
 
+deployments: .venv ## print what runs where, since when, from which commit; PULUMI_STACK=prod for another stack
+	@$(LAB) deployments
+
 password: .venv ## show the login of Kestra's UI
 	@$(LAB) password
 
@@ -41,7 +44,7 @@ test-lab: .venv ## the stand-ins and images of the lab
 test-deploy: .venv ## the deploy host's scripts, against a real engine, compose, Git, sshd and registry
 	@$(PYTEST) tests/deploy
 
-test-flows: .venv ## the four flows in Kestra's own engine
+test-flows: .venv ## the flows in Kestra's own engine
 	@$(PYTEST) tests/flows
 
 test-engine: .venv ## up, preview, change, refresh, destroy with real CLI and Docker

@@ -36,7 +36,15 @@ def to_kestra(settings: Settings, postgres: Postgres) -> KestraArgs:
         database_password=secret(settings.kestra_database.password),
         more_networks=settings.networks,
         variables=settings.flow_variables,
-        secrets={"GITHUB_TOKEN": secret(settings.kestra_git_token)} if settings.kestra_git_token else {},
+        secrets={
+            name: secret(value)
+            for name, value in {
+                "GITHUB_TOKEN": settings.kestra_git_token,
+                "GITHUB_STATUS_TOKEN": settings.kestra_status_token,
+                "NOTIFY_URL": settings.notify_url,
+            }.items()
+            if value
+        },
         ssh_key=secret(settings.kestra_ssh_key),
         known_hosts=settings.known_hosts,
         protect=settings.protect_data,

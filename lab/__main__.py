@@ -1,4 +1,4 @@
-"""What the Makefile calls: `python -m lab up|down|env|demo|password`."""
+"""What the Makefile calls: `python -m lab up|down|env|demo|deployments|password`."""
 
 import os
 import shlex
@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lab import apps, carica_deploy, deploy_host, github_host, keys, registry, stack
 from lab.demo import demo
+from lab.deployments import deployments
 from lab.engine import engine, started_here
 from lab.image_builder import images
 from lab.paths import CACHE, ROOT, STATE
@@ -100,11 +101,18 @@ def password() -> None:
     print(f"{stack.settings()['kestraUser']}\n{shown.strip()}")
 
 
+def what_runs_where() -> None:
+    """Print it for the dev stack, or for the one that PULUMI_STACK names, whose backend is the caller's."""
+    named = os.environ.get("PULUMI_STACK", stack.NAME)
+    deployments(prepared() if named == stack.NAME else toolchain().environment, named)
+
+
 COMMANDS: Mapping[str, Callable[[], None]] = {
     "up": up,
     "down": down,
     "env": environment,
     "demo": lambda: demo(prepared()),
+    "deployments": what_runs_where,
     "password": password,
 }
 

@@ -21,16 +21,16 @@ DISK = {"etc": "/etc", "local": "/usr/local", "home": "/home", "state": "/var/li
 """What was done to the server is still there when its container is made anew: Pulumi does it once."""
 
 
-def start(name: str = NAME, network: str = NETWORK, port: int = PORT) -> None:
-    """Make sure that the deploy host runs, with this machine's admin key and a host key that stays the same."""
+def start(name: str = NAME, network: str = NETWORK, port: int = PORT, alias: str = ALIAS) -> None:
+    """Make sure that it runs, as `alias` on the network, with this machine's admin key and a host key that stays."""
     containers.join(network)
     if containers.stands(name, IMAGE):
         return
     say(f"  starting the deploy host {name}")
     # fmt: off
     run("deploy host", [
-        "docker", "run", "--detach", "--init", "--name", name, "--hostname", ALIAS, "--restart", "unless-stopped",
-        "--network", network, "--network-alias", ALIAS, "--publish", f"127.0.0.1:{port}:22",
+        "docker", "run", "--detach", "--init", "--name", name, "--hostname", alias, "--restart", "unless-stopped",
+        "--network", network, "--network-alias", alias, "--publish", f"127.0.0.1:{port}:22",
         *(word for volume, path in DISK.items() for word in ("--volume", f"{name}-{volume}:{path}")),
         "--volume", f"{engine.socket()}:/var/run/docker.sock",
         "--env", "ADMIN_AUTHORIZED_KEY", "--env", "SSH_HOST_KEY", "--memory", "512m", IMAGE,

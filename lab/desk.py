@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from lab import keys
 from lab.paths import ROOT
 from lab.shell import LabError, run
 from lab.stack import NAME, PROJECT
@@ -29,11 +28,13 @@ class Desk:
     password: str = field(repr=False)
     webhook_urls: Mapping[str, str] = field(repr=False)
     webhook_secret: str = field(repr=False)
+    ca: str = ""
+    servers: tuple[str, ...] = ()
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """Trust in the local CA alone."""
-        return ssl.create_default_context(cadata=keys.ca_certificate())
+        """Trust in the CA that the stack names, or else in those of this machine."""
+        return ssl.create_default_context(cadata=self.ca or None)
 
     def api(self) -> httpx.Client:
         """Return a client of Kestra's API, logged in; close it."""
@@ -66,14 +67,25 @@ class Desk:
         raise LabError(f"execution {execution_id} is {state} after {seconds:.0f} s")
 
     def log(self, execution_id: str) -> list[str]:
-        """Return the messages in an execution's log."""
+        """Return the messages in an execution's log, and in those of the deployments that it started."""
         return [message for _, message in self.timed_log(execution_id)]
 
     def timed_log(self, execution_id: str) -> list[tuple[datetime.datetime, str]]:
-        """Return the messages in an execution's log, each with when Kestra got it."""
+        """Return the same, each with when Kestra got it."""
+        lines = []
         with self.api() as api:
-            lines = api.get(f"/logs/{execution_id}").raise_for_status().json()
-        return [(datetime.datetime.fromisoformat(line["timestamp"]), line["message"]) for line in lines]
+            for each in [execution_id, *(found["id"] for found in self.deployments(execution_id))]:
+                lines += api.get(f"/logs/{each}").raise_for_status().json()
+        timed = [(datetime.datetime.fromisoformat(line["timestamp"]), line["message"]) for line in lines]
+        return sorted(timed, key=lambda line: line[0])
+
+    def deployments(self, execution_id: str) -> list[dict[str, Any]]:
+        """Return the deployments that an execution started, one for each server, in their order."""
+        query: dict[str, str | int] = {"namespace": "prod", "flowId": "deploy", "size": 50}
+        with self.api() as api:
+            found = api.get("/executions", params=query).raise_for_status().json()["results"]
+        label = {"key": "system.correlationId", "value": execution_id}
+        return [each for each in reversed(found) if label in each["labels"] and each["id"] != execution_id]
 
 
 def desk(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT) -> Desk:
@@ -94,4 +106,6 @@ def desk(env: Mapping[str, str], stack: str = NAME, project: Path = ROOT) -> Des
         password=settings[f"{PROJECT}:kestraPassword"]["value"],
         webhook_urls=outputs["webhook_urls"],
         webhook_secret=settings[f"{PROJECT}:webhookSecret"]["value"],
+        ca=settings.get(f"{PROJECT}:tlsCa", {}).get("value", ""),
+        servers=tuple(each["name"] for each in settings[f"{PROJECT}:deployHosts"]["objectValue"]),
     )

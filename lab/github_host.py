@@ -53,6 +53,8 @@ def admit(client: github.Client, secrets: Mapping[str, str]) -> None:
     """Let in what a stack with these secrets logs in with: Pulumi, and Kestra's flows."""
     client.token(ADMINISTERS, token=secrets["githubToken"])
     client.token({"contents": "write"}, token=secrets["kestraGitToken"], repositories=["carica-kestra"])
+    told = ["carica", "carica-ml", "carica-deploy"]
+    client.token({"statuses": "write"}, token=secrets["kestraStatusToken"], repositories=told)
 
 
 def seed(client: github.Client, flows: Path) -> None:

@@ -180,6 +180,8 @@ def stack_secrets(domain: str) -> dict[str, str]:
         "encryptionKey": encryption_key,
         "githubToken": _token,
         "kestraGitToken": _token,
+        "kestraStatusToken": _token,
+        "notifyUrl": lambda: f"http://github:8080/_lab/inbox/{secrets.token_urlsafe(24)}",
         "webhookKey": lambda: secrets.token_urlsafe(24),
         "webhookSecret": lambda: secrets.token_hex(32),
     }

@@ -1,5 +1,6 @@
 """The flows that come with the project, and which events of GitHub's start them."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,12 @@ WEBHOOK = "io.kestra.plugin.core.trigger.Webhook"
 def names() -> list[str]:
     """Return the names of all flows."""
     return sorted(path.stem for path in FLOWS.glob("*.yml"))
+
+
+@cache
+def calls(flow: str) -> frozenset[str]:
+    """Return the flows that a flow starts as a part of itself."""
+    return frozenset(re.findall(r"^ +flowId: (\S+)$", (FLOWS / f"{flow}.yml").read_text(), re.MULTILINE))
 
 
 @cache

@@ -68,14 +68,12 @@ class GitHubSettings(Model):
         ),
     ] = ""
     kestra_git_token: Annotated[Token | None, Field(validate_default=True)] = None
+    kestra_status_token: Token | None = None
 
     @property
     def github_api(self) -> str:
         """The address of GitHub's REST API, without a final slash."""
-        host = urlsplit(self.github_url).netloc
-        if host == HOST or host.endswith(".ghe.com"):
-            return f"https://api.{host}"
-        return f"{self.github_url}/api/v3"
+        return _api(self.github_url)
 
     @property
     def flow_repositories(self) -> dict[str, str]:
@@ -86,6 +84,8 @@ class GitHubSettings(Model):
             "image_repositories": ",".join(self.starting("gh_workflow_completed")) or NOBODY,
             "image_workflow": self.image_workflow,
             "git_url": self.git_url or self.github_url,
+            "github_api": _api(self.git_url or self.github_url),
+            "github_status": "true" if self.kestra_status_token else "false",
             "default_branch": self.default_branch,
         }
 
@@ -107,6 +107,9 @@ class GitHubSettings(Model):
         known = flows.names()
         if unknown := [flow for flow in chosen if flow not in known]:
             raise ValueError(f"names {', '.join(unknown)}, which is not in flows/ (there are: {', '.join(known)})")
+        for flow in chosen:
+            if missing := sorted(flows.calls(flow) - set(chosen)):
+                raise ValueError(f"names {flow} and not {', '.join(missing)}, which it calls")
         return chosen or tuple(known)
 
     @field_validator("repositories")
@@ -150,6 +153,12 @@ class GitHubSettings(Model):
         if not token and any("sync_from_git" in each.hooks for each in info.data.get("repositories", ())):
             raise ValueError("is not set: sync_from_git and push_to_git read and push with it")
         return token
+
+
+def _api(url: str) -> str:
+    """Return the address of the REST API of the GitHub at `url`, without a final slash."""
+    host = urlsplit(url).netloc
+    return f"https://api.{host}" if host == HOST or host.endswith(".ghe.com") else f"{url}/api/v3"
 
 
 def _clashes(listed: tuple[GitHubRepository, ...]) -> list[Fault]:

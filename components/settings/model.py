@@ -1,11 +1,12 @@
 """The settings: everything a stack can choose, and what follows from it."""
 
+import json
 from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import pulumi
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from components.container import Runtime
 from components.flow import NAMESPACE
@@ -26,6 +27,7 @@ from components.settings.values import (
     KestraPassword,
     Model,
     Network,
+    NotifyUrl,
     Password,
     Port,
     PostgresImage,
@@ -38,6 +40,7 @@ from components.settings.values import (
     VariableValue,
     WebhookKey,
     WebhookSecret,
+    each_once,
     matching,
     public_half,
     refused,
@@ -73,6 +76,11 @@ class RegistryLogin(Model):
     """Who logs in; the password is the setting registryPassword."""
 
 
+Taken = Literal["commits", "branch", "versions"]
+TAKEN: tuple[Taken, ...] = ("commits", "branch", "versions")
+"""What a server may take, as the flows call it."""
+
+
 class Server(Model):
     """A server that deployments go to."""
 
@@ -102,6 +110,8 @@ class Server(Model):
     """How long a deployment may take to get healthy before it is rolled back."""
     kestra_from: tuple[Network, ...] = ()
     """The addresses that Kestra's key is good from; empty for any."""
+    takes: Annotated[tuple[Taken, ...], AfterValidator(each_once)] = TAKEN
+    """What is deployed there by itself: commits of that repository, images of the default branch, those of versions."""
 
     @field_validator("user")
     @classmethod
@@ -171,6 +181,7 @@ class Settings(CertificateSettings, GitHubSettings):
     registry_password: Annotated[RegistryPassword | None, Field(validate_default=True)] = None
     deploy_git_key: Annotated[SshPrivateKey | None, Field(validate_default=True)] = None
     git_host_keys: Annotated[tuple[HostKey, ...], Field(validate_default=True)] = HOST_KEYS
+    notify_url: NotifyUrl | None = None
     ci_secrets: Annotated[dict[ActionsName, CiSecret], Field(validate_default=True)] = Field(default={})
     ci_variables: Annotated[dict[ActionsName, str], Field(validate_default=True)] = Field(default={})
 
@@ -218,11 +229,13 @@ class Settings(CertificateSettings, GitHubSettings):
     @property
     def flow_variables(self) -> dict[str, str]:
         """What the flows read as `envs.name`."""
-        host = self.deploy_hosts[0]
+        hosts = {
+            host.name: {"address": host.address, "port": str(host.port), "user": host.user, "takes": host.takes}
+            for host in self.deploy_hosts
+        }
         return {
-            "deploy_host": host.address,
-            "deploy_port": str(host.port),
-            "deploy_user": host.user,
+            "deploy_hosts": json.dumps(hosts),
+            "notify": "true" if self.notify_url else "false",
         } | self.flow_repositories
 
     def webhook_urls(self, key: str) -> dict[str, str]:
@@ -261,15 +274,25 @@ class Settings(CertificateSettings, GitHubSettings):
 
     @field_validator("deploy_hosts")
     @classmethod
-    def _one_host_that_deploys_what_is_pushed(
-        cls, hosts: tuple[Server, ...], info: ValidationInfo
-    ) -> tuple[Server, ...]:
-        if len(hosts) != 1:
-            raise ValueError(f"names {len(hosts)} servers: the flows deploy to exactly one")
+    def _hosts_deploy_what_is_pushed(cls, hosts: tuple[Server, ...], info: ValidationInfo) -> tuple[Server, ...]:
+        if not hosts:
+            raise ValueError("names no server: there is nothing to deploy to")
+        names = [host.name for host in hosts]
+        faults = [
+            Fault(f"[{number}].name", f"is {name}, which the list has already")
+            for number, name in enumerate(names)
+            if name in names[:number]
+        ]
         for each in info.data.get("repositories", ()):
             pushed = f"{info.data.get('github_owner')}/{each.name}"
-            if info.data.get("github_owner") and "gh_push_deployment" in each.hooks and not hosts[0].fetches(pushed):
-                raise refused(Fault("[0].repository", f"is not {pushed}, whose pushes are deployed"))
+            if info.data.get("github_owner") and "gh_push_deployment" in each.hooks:
+                faults += [
+                    Fault(f"[{number}].repository", f"is not {pushed}, whose pushes are deployed")
+                    for number, host in enumerate(hosts)
+                    if not host.fetches(pushed)
+                ]
+        if faults:
+            raise refused(*faults)
         return hosts
 
     @field_validator("registry_password")

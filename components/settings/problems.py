@@ -41,6 +41,8 @@ _GENERATORS = {
     "githubToken": "cat token",
     "githubAppKey": "cat app.private-key.pem",
     "kestraGitToken": "cat token",
+    "kestraStatusToken": "cat token",
+    "notifyUrl": "cat address",
     "ciSecrets": "cat value",
 }
 """What makes each secret; any other is a password."""

@@ -16,6 +16,7 @@ from components.settings.values import (
     RepositoryName,
     Reviewer,
     Topic,
+    each_once,
     refused,
 )
 
@@ -48,12 +49,6 @@ def _flow(name: str) -> str:
     return name
 
 
-def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({value for value in values if values.count(value) > 1}):
-        raise ValueError(f"names {', '.join(twice)} twice")
-    return values
-
-
 class Merge(Model):
     """How pull requests get into the default branch; at least one way must be open."""
 
@@ -83,7 +78,7 @@ class Merge(Model):
 class Ci(Model):
     """What the CI that runs `up` gets: the environment `prod`, and `preview` for pull requests."""
 
-    reviewers: Annotated[tuple[Reviewer, ...], Field(max_length=6), AfterValidator(_each_once)] = ()
+    reviewers: Annotated[tuple[Reviewer, ...], Field(max_length=6), AfterValidator(each_once)] = ()
     """Who approves each deployment: users' names, and owner/team. None: a merge deploys."""
     preview: bool = True
     """Also an environment `preview` with the same secrets, for branches: whoever can push a branch can read them."""
@@ -111,7 +106,7 @@ class GitHubRepository(Model):
     """One line."""
     homepage: HomePage = ""
     """Address of a page about it."""
-    topics: Annotated[tuple[Topic, ...], Field(max_length=20), AfterValidator(_each_once)] = ()
+    topics: Annotated[tuple[Topic, ...], Field(max_length=20), AfterValidator(each_once)] = ()
     """Words it is found by."""
     visibility: Literal["public", "private", "internal"] = "private"
     """Who sees it."""
@@ -131,7 +126,7 @@ class GitHubRepository(Model):
     """Changes get to the default branch through pull requests only."""
     approvals: Annotated[int, Field(ge=0, le=10)] = 1
     """How many people must approve one."""
-    required_checks: Annotated[tuple[Check, ...], AfterValidator(_each_once)] = ()
+    required_checks: Annotated[tuple[Check, ...], AfterValidator(each_once)] = ()
     """Checks that must have passed before."""
     deploy_keys_bypass: bool = False
     """Writable deploy keys may push past the ruleset. The desk has none: for other machinery of yours."""
@@ -139,7 +134,7 @@ class GitHubRepository(Model):
     """Dependabot's alerts."""
     secret_scanning: bool | None = None
     """Scan for secrets and refuse pushes with one; on for a public repository if not said otherwise."""
-    actions: Annotated[tuple[ActionPattern, ...], AfterValidator(_each_once)] = ()
+    actions: Annotated[tuple[ActionPattern, ...], AfterValidator(each_once)] = ()
     """Actions its workflows may use besides GitHub's own, such as docker/*."""
     pinned_actions: bool = False
     """Actions must be named by commit, not by tag. What is on is taken back on GitHub's page only."""

@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization.ssh import SSHPrivateKeyTypes
 from pydantic import AfterValidator, AliasGenerator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+
+Named = TypeVar("Named", bound=str)
 
 
 def matching(pattern: str, meaning: str) -> AfterValidator:
@@ -216,6 +218,14 @@ def _address(value: str) -> str:
     return value
 
 
+def _notify_url(value: str) -> None:
+    """What fails is told there in the clear unless it is https; a name without a dot is on the engine's own network."""
+    parts = urlsplit(value)
+    near = parts.scheme == "http" and parts.hostname and "." not in parts.hostname
+    if parts.username or not parts.hostname or not (parts.scheme == "https" or near) or re.search(r"\s", value):
+        raise ValueError("is not an https:// address without a log-in (http:// only for a name without a dot)")
+
+
 def _repository_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value) or value in (".", ".."):
         raise ValueError("is not a repository's name: letters, digits, `.`, `-` and `_`, at most 100, no owner")
@@ -287,6 +297,7 @@ Registry = Annotated[
 Variable = Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not the name of a variable (letters, digits, _)")]
 VariableValue = Annotated[str, matching(r"[^'\x00-\x1f\x7f]*", "holds a line break, a control character or a `'`")]
 Certificate = Annotated[SecretStr, _secret_that(check_certificate)]
+NotifyUrl = Annotated[SecretStr, _secret_that(_notify_url)]
 Address = Annotated[str, AfterValidator(_address)]
 Owner = Annotated[str, matching(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", "is not the name of an organisation or a user")]
 RepositoryName = Annotated[str, AfterValidator(_repository_name)]
@@ -302,6 +313,13 @@ ActionPattern = Annotated[
 HomePage = Annotated[str, matching(r"(https?://\S+)?", "is not the address of a page, https://…")]
 Line = Annotated[str, matching(r"[^\x00-\x1f\x7f]*", "holds a line break or a control character")]
 ActionsName = Annotated[str, AfterValidator(_actions_name)]
+
+
+def each_once(values: tuple[Named, ...]) -> tuple[Named, ...]:
+    """Refuse what is named twice."""
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return values
 
 
 class Fault(NamedTuple):

@@ -222,6 +222,15 @@ class Client:
         """Spoil nothing any more."""
         self._ask("DELETE", "/misbehaviour")
 
+    def told(self, key: str) -> list[dict[str, Any]]:
+        """Return what was posted to the lab's chat, at /_lab/inbox/`key`, oldest first."""
+        return list(self._ask("GET", f"/inbox/{key}"))
+
+    def statuses(self, full_name: str, commit: str) -> list[dict[str, Any]]:
+        """Return the statuses of a commit, the latest first."""
+        with self.api(self.token({"statuses": "read"})) as api:
+            return list(api.get(f"/repos/{full_name}/commits/{commit}/statuses").raise_for_status().json())
+
     def violations(self) -> list[dict[str, Any]]:
         """Return where a caller, or the lab itself, did not keep to GitHub's description; tests want none."""
         return list(self._ask("GET", "/violations"))

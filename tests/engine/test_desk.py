@@ -5,9 +5,10 @@ import subprocess
 import httpx
 import pytest
 
+from lab.paths import ROOT
 from tests.estate import Estate, eventually
 
-FLOWS = {"gh_push_deployment", "gh_workflow_completed", "push_to_git", "sync_from_git"}
+FLOWS = {path.stem for path in (ROOT / "flows").glob("*.yml")}
 
 
 def flows(desk: Estate) -> set[str]:

@@ -434,7 +434,7 @@ def test_a_repository_that_is_taken_off_the_list_is_refused_then_let_go_and_neve
 ) -> None:
     estate.up()
     before = {name: estate.known(name) for name in NAMES}
-    flows = ["gh_push_deployment", "gh_workflow_completed", "push_to_git"]
+    flows = ["deploy", "gh_push_deployment", "gh_workflow_completed", "push_to_git"]
     estate.choose(repositories=REPOSITORIES[:3], flows=flows, ciSecrets=None)
     said = estate.failing_up()
     assert "protected" in said

@@ -17,6 +17,8 @@ SETTINGS = [
     "encryptionKey",
     "githubToken",
     "kestraGitToken",
+    "kestraStatusToken",
+    "notifyUrl",
     "deployGitKey",
     "webhookKey",
     "webhookSecret",
@@ -25,6 +27,7 @@ SETTINGS = [
     "tlsCertificate",
 ]
 NEW = ["postgresPassword", "kestraPassword", "githubToken", "kestraGitToken", "webhookKey", "webhookSecret"]
+NEW += ["kestraStatusToken"]
 NEW += ["databases[0].password", "ciSecrets.PULUMI_CONFIG_PASSPHRASE"]
 
 
@@ -85,6 +88,7 @@ def test_secrets_are_not_in_a_preview_that_changes_all_of_them(desk: Estate, pla
     file = desk.project / f"Pulumi.{desk.name}.yaml"
     before = file.read_text()
     new = {"encryptionKey": keys.encryption_key(), "tlsCertificate": keys.new_certificate("localhost")}
+    new["notifyUrl"] = "https://chat.example.com/hooks/planted_Anew_of_the_preview"
     new |= {key: f"planted_Anew_{number}_of_the_preview" for number, key in enumerate(NEW)}
     new |= {key: keys.ssh_key(f"planted_{key}").private for key in ("kestraSshKey", "adminSshKey", "deployGitKey")}
     desk.github.token(github_host.ADMINISTERS, token=new["githubToken"])

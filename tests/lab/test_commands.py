@@ -163,7 +163,7 @@ def no_desk(tmp_path: Path) -> Mapping[str, str]:
 
 
 def test_an_unknown_word_is_answered_with_the_usage(checkout: Checkout) -> None:
-    usage = "usage: python -m lab up|down|env|demo|password\n"
+    usage = "usage: python -m lab up|down|env|demo|deployments|password\n"
     assert checkout.lab("upp") == checkout.lab() == checkout.lab("up", "down") == (2, "", usage)
 
 

@@ -200,6 +200,21 @@ def test_an_issue_is_opened_commented_and_closed(api: httpx.Client) -> None:
     assert done(api.get(f"{REPO}/issues")) == []
 
 
+def test_a_status_is_said_in_140_characters_at_most(github: Client, api: httpx.Client) -> None:
+    sha = github.commit("centaurin/carica", {"README.md": "four\n"}).commit
+    refused = api.post(f"{REPO}/statuses/{sha}", json={"state": "success", "description": "x" * 141})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["message"] == "description is too long (maximum is 140 characters)"
+    done(api.post(f"{REPO}/statuses/{sha}", json={"state": "success", "description": "x" * 140}))
+
+
+def test_what_is_told_to_the_chat_beside_it_is_told_by_key(github: Client) -> None:
+    for key, text in (("one", "first"), ("one", "second"), ("other", "third")):
+        httpx.post(f"{github.url}/_lab/inbox/{key}", json={"text": text}).raise_for_status()
+    assert github.told("one") == [{"text": "first"}, {"text": "second"}]
+    assert github.told("none") == []
+
+
 def test_a_deployment_reports_how_it_went(api: httpx.Client) -> None:
     made = done(api.post(f"{REPO}/deployments", json={"ref": "main", "environment": "prod", "required_contexts": []}))
     base = f"{REPO}/deployments/{made['id']}"

@@ -11,14 +11,15 @@ from pulumi.runtime import rpc
 from components import settings as stack_settings
 from components.github.access import Found
 from tests.unit.recording import Declared, declare
-from tests.unit.valid import SECRET_KEYS, values
+from tests.unit.valid import OPTIONAL_SECRETS, SECRET_KEYS, values
 
 ROOT = Path(__file__).parent.parent.parent
 SECRETS = [
     *("superuser-password", "kestra-role-password", "Kestra-login-1", "k" * 24, "s" * 40, "t" * 40, "g" * 40),
-    *("state-of-the-desk", "p" * 40, "r" * 40),
+    *("state-of-the-desk", "p" * 40, "r" * 40, "u" * 40, "hooks-of-the-chat"),
 ]
-"""What the valid settings hold that must not be seen."""
+"""What the settings hold that must not be seen."""
+TELLING = {"kestraStatusToken": "u" * 40, "notifyUrl": "https://chat.example.com/hooks-of-the-chat"}
 
 
 def program(
@@ -31,7 +32,7 @@ def program(
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            settings = stack_settings.parse(values(**changed), {*SECRET_KEYS, "githubAppKey", "statsPassword"})
+            settings = stack_settings.parse(values(**(TELLING | changed)), SECRET_KEYS | OPTIONAL_SECRETS)
             patch.setattr("components.settings.load", lambda: settings)
             patch.setattr("components.github.access.look", lambda settings: found or Found())
             runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")

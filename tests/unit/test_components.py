@@ -270,7 +270,7 @@ def test_kestra_does_not_log_the_keys_that_the_edge_puts_into_urls(desk: list[De
 
 def test_no_credential_is_in_a_flow(desk: list[Declared]) -> None:
     flows = [plain(each) for each in desk if each.type == "pulumi-python:dynamic/carica:Flow"]
-    assert len(flows) == 4
+    assert len(flows) == 6
     for given in flows:
         assert not any(secret in str(given["source"]) + str(given["url"]) for secret in HIDDEN)
 

@@ -107,7 +107,7 @@ def test_a_hook_that_no_flow_wants_is_refused(hooks: dict[str, Any], path: str, 
 def test_each_flow_that_is_loaded_is_started_by_a_repository() -> None:
     said = the_problem(repositories=repositories("carica-deploy", hooks=None))
     assert "repositories[N].hooks.gh_push_deployment[0] is not set for any repository N" in said
-    flows = ["gh_workflow_completed", "push_to_git", "sync_from_git"]
+    flows = ["deploy", "gh_workflow_completed", "push_to_git", "sync_from_git"]
     assert parse(values(repositories=repositories("carica-deploy", hooks=None), flows=flows), SECRET_KEYS)
 
 
@@ -119,7 +119,7 @@ def test_a_flow_about_one_repository_is_started_by_one() -> None:
 
 
 def test_a_hook_for_a_flow_that_the_stack_leaves_out_is_refused() -> None:
-    said = the_problem(flows=["gh_push_deployment", "gh_workflow_completed"])
+    said = the_problem(flows=["deploy", "gh_push_deployment", "gh_workflow_completed"])
     assert "repositories[3].hooks.sync_from_git is not a flow of this stack" in said
 
 

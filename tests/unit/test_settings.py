@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from components.settings import Settings, SettingsError, parse
 from components.settings.reading import plain_secrets
 from lab import keys
-from tests.unit.valid import HOST_KEY, SECRET_KEYS, private_key, values, x25519
+from tests.unit.valid import HOST_KEY, OPTIONAL_SECRETS, SECRET_KEYS, private_key, values, x25519
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 def problems(**changed: Any) -> str:
     """What is said about otherwise valid settings with `changed`."""
     with pytest.raises(SettingsError) as refused:
-        parse(values(**changed), SECRET_KEYS)
+        parse(values(**changed), SECRET_KEYS | OPTIONAL_SECRETS)
     return str(refused.value)
 
 
@@ -33,7 +33,7 @@ def test_valid_settings_are_taken_with_their_defaults() -> None:
     settings = parse(values(), SECRET_KEYS)
     assert settings.url == "https://localhost:8443"
     assert settings.protect_data
-    assert settings.flows == ("gh_push_deployment", "gh_workflow_completed", "push_to_git", "sync_from_git")
+    assert settings.flows == tuple(sorted(path.stem for path in (ROOT / "flows").glob("*.yml")))
 
 
 def test_text_is_read_as_the_type_the_setting_has() -> None:
@@ -78,9 +78,10 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("statsPort", "8443", "is 8443, which httpPort or httpsPort takes"),
         ("dockerHost", "/var/run/docker.sock", "must begin with unix://"),
         ("flows", ["gh_push_deploymnt"], "names gh_push_deploymnt, which is not in flows/"),
+        ("flows", ["sync_from_git", "gh_push_deployment"], "names gh_push_deployment and not deploy, which it calls"),
         ("databases", [{"name": "carica", "password": "x" * 12}], "has no database `kestra`"),
         ("databases", [{"name": "kestra", "password": "x" * 12}] * 2, "names kestra twice"),
-        ("deployHosts", [], "names 0 servers"),
+        ("deployHosts", [], "names no server"),
         ("deployHosts", "no JSON", "is not a list"),
         ("repositories", "no JSON", "is not a list"),
         ("githubApp", "no JSON", "is not an object"),
@@ -100,6 +101,11 @@ def test_text_is_read_as_the_type_the_setting_has() -> None:
         ("defaultBranch", "kestra/edits", "is not a branch name without `/`"),
         ("gitUrl", "http://git.example.com", "is not an https:// address"),
         ("gitUrl", "https://user:token@git.example.com", "is not an https:// address"),
+        ("kestraStatusToken", "no token", "does not look like a GitHub token"),
+        ("notifyUrl", "http://chat.example.com/hook", "is not an https:// address"),
+        ("notifyUrl", "https://user:password@chat.example.com/hook", "is not an https:// address"),
+        ("notifyUrl", "chat.example.com", "is not an https:// address"),
+        ("notifyUrl", "https://chat.example.com/a b", "is not an https:// address"),
     ],
 )
 def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: Any, fault: str) -> None:
@@ -140,12 +146,83 @@ def test_a_fault_is_named_with_its_key_and_the_mending_command(key: str, value: 
         ({"environment": {"A B": "x"}}, "deployHosts[0].environment.A B", "is not the name of a variable"),
         ({"healthSeconds": 900}, "deployHosts[0].healthSeconds", "Input should be less"),
         ({"kestraFrom": ["*"]}, "deployHosts[0].kestraFrom[0]", "is no address"),
+        ({"takes": ["commit"]}, "deployHosts[0].takes[0]", "Input should be 'commits', 'branch' or 'versions'"),
+        ({"takes": ["branch", "branch"]}, "deployHosts[0].takes", "names branch twice"),
     ],
 )
 def test_a_fault_inside_a_deploy_host_is_named_by_its_path(changed: dict[str, Any], path: str, fault: str) -> None:
     said = problems(deployHosts=host(**changed))
     assert f"carica-kestra:{path} {fault}" in said
     assert f"--path 'carica-kestra:{path}'" in said
+
+
+def two_hosts(**changed: Any) -> list[dict[str, Any]]:
+    """The valid deploy host, and a second one with `changed`."""
+    return host() + host(**{"name": "staging", "address": "staging.example.com", **changed})
+
+
+def test_deploy_hosts_are_a_list_in_which_each_has_a_name_of_its_own() -> None:
+    hosts = parse(values(deployHosts=two_hosts()), SECRET_KEYS).deploy_hosts
+    assert [each.name for each in hosts] == ["web", "staging"]
+    said = problems(deployHosts=two_hosts(name="web"))
+    assert "have 1 problem;" in said
+    assert "carica-kestra:deployHosts[1].name is web, which the list has already" in said
+
+
+def test_every_deploy_host_fetches_what_is_pushed() -> None:
+    said = problems(deployHosts=two_hosts(repository="git@github.com:centaurin/another.git"))
+    assert "deployHosts[1].repository is not centaurin/carica-deploy, whose pushes are deployed" in said
+    assert "deployHosts[0]" not in said
+
+
+def test_flows_are_told_all_deploy_hosts_in_their_order_with_what_they_take() -> None:
+    chosen = two_hosts(port=2222, takes=["branch"])
+    told = json.loads(parse(values(deployHosts=chosen), SECRET_KEYS).flow_variables["deploy_hosts"])
+    assert list(told) == ["web", "staging"]
+    web = {"address": "web.example.com", "port": "22", "user": "deploy", "takes": ["commits", "branch", "versions"]}
+    assert told["web"] == web
+    assert told["staging"] == {
+        "address": "staging.example.com",
+        "port": "2222",
+        "user": "deploy",
+        "takes": ["branch"],
+    }
+
+
+def test_kestra_trusts_each_deploy_host_by_its_own_key() -> None:
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+    settings = parse(values(deployHosts=two_hosts(hostKey=other)), SECRET_KEYS)
+    assert settings.known_hosts == (f"web.example.com {HOST_KEY}", f"staging.example.com {other}")
+
+
+def test_flows_are_told_whether_there_is_somebody_to_tell_and_not_the_secrets() -> None:
+    quiet = parse(values(), SECRET_KEYS).flow_variables
+    assert (quiet["github_status"], quiet["notify"]) == ("false", "false")
+    token, address = "x" * 40, "https://chat.example.com/hooks/T0/secret"
+    told = {"kestraStatusToken": token, "notifyUrl": address}
+    variables = parse(values(**told), SECRET_KEYS | set(told)).flow_variables
+    assert (variables["github_status"], variables["notify"]) == ("true", "true")
+    assert not any(secret in json.dumps(variables) for secret in told.values())
+
+
+@pytest.mark.parametrize("key", ["kestraStatusToken", "notifyUrl"])
+def test_an_optional_secret_in_plain_text_is_refused(key: str) -> None:
+    given = {"kestraStatusToken": "x" * 40, "notifyUrl": "https://chat.example.com/hooks/T0/secret"}
+    with pytest.raises(SettingsError, match=f"{key} is stored in plain text"):
+        parse(values(**{key: given[key]}), SECRET_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("urls", "api"),
+    [
+        ({}, "https://api.github.com"),
+        ({"githubUrl": "https://acme.ghe.com"}, "https://api.acme.ghe.com"),
+        ({"githubUrl": "https://git.example.com"}, "https://git.example.com/api/v3"),
+        ({"githubUrl": "http://127.0.0.1:42080", "gitUrl": "http://github:8080"}, "http://github:8080/api/v3"),
+    ],
+)
+def test_flows_call_githubs_api_where_kestra_reaches_it(urls: dict[str, str], api: str) -> None:
+    assert parse(values(**urls, gitHostKeys=[HOST_KEY]), SECRET_KEYS).flow_variables["github_api"] == api
 
 
 def test_a_certificate_for_another_name_is_refused() -> None:
@@ -372,9 +449,7 @@ def test_every_setting_is_described_to_pulumi_with_its_default() -> None:
     assert set(described) == set(fields)
     empty = {"string": "", "array": [], "object": {}}
     for key, field in fields.items():
-        assert described[key]["description"].endswith("(secret)") is (
-            key in {*SECRET_KEYS, "githubAppKey", "statsPassword"}
-        )
+        assert described[key]["description"].endswith("(secret)") is (key in {*SECRET_KEYS, *OPTIONAL_SECRETS})
         # Pulumi refuses a secret that has a default, and reports what has none without a word of ours.
         assert "secret" not in described[key]
         default = None if field.is_required() else field.default

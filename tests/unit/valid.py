@@ -30,7 +30,8 @@ SECRET_KEYS = {
     "adminSshKey",
     "kestraSshKey",
 }
-"""Those that `values` needs; `githubAppKey` is one as well."""
+"""Those that `values` needs."""
+OPTIONAL_SECRETS = {"githubAppKey", "kestraStatusToken", "notifyUrl", "statsPassword"}
 ENCRYPTION_KEY = base64.b64encode(b"thirty-two bytes of no secrecy..").decode()
 REPOSITORIES: list[dict[str, Any]] = [
     {"name": "carica", "visibility": "public", "hooks": {"gh_workflow_completed": ["workflow_run"]}},

@@ -110,6 +110,8 @@ def serve(app: Flask, server: Server) -> None:
         ("DELETE", "/calls", control.forget_calls),
         ("POST", "/misbehaviour", control.misbehave),
         ("DELETE", "/misbehaviour", control.behave),
+        ("POST", "/inbox/<key>", control.tell),
+        ("GET", "/inbox/<key>", control.told),
         ("GET", "/violations", control.violations),
         ("DELETE", "/violations", control.forget_violations),
         ("POST", "/ssh/key", control.ssh_key),
@@ -305,6 +307,15 @@ class Control:
         """Plan no misdeeds."""
         self._server.misbehaviour.forget()
         return {}
+
+    def tell(self, key: str) -> Any:
+        """Take a message, as a chat's incoming webhook does; the key in the address is all there is to know."""
+        self._server.inbox.setdefault(key, []).append(self._body())
+        return {}
+
+    def told(self, key: str) -> Any:
+        """List the messages, oldest first."""
+        return self._server.inbox.get(key, [])
 
     def violations(self) -> Any:
         """List where caller or lab did not keep to GitHub's description."""

@@ -1,6 +1,6 @@
 """Commit statuses, deployments and how these went."""
 
-from ..answers import Refusal, not_found
+from ..answers import Refusal, invalid, not_found
 from ..api import Call, route
 from ..models import Deployment, DeploymentStatus, Json, Status, now, stamp
 from ..objects import node_id
@@ -10,10 +10,17 @@ from .code import commit_view, git, url
 
 REPOSITORY = "/repos/{owner}/{repo}"
 DEPLOYMENT = REPOSITORY + "/deployments/{deployment_id}"
+LONGEST = 140
+"""Characters of a description that GitHub takes, though what it publishes about its API does not say so."""
 
 
 def _creator(call: Call, login: str) -> Json:
     return call.server.objects.user(call.server.store.user(login))
+
+
+def _not_too_long(call: Call, resource: str) -> None:
+    if len(call.body.get("description") or "") > LONGEST:
+        raise invalid(resource, f"description is too long (maximum is {LONGEST} characters)", "description")
 
 
 def _status(call: Call, it: Status) -> Json:
@@ -38,6 +45,7 @@ def create_status(call: Call) -> Json:
     sha = git(call).resolve(call.args["sha"])
     if sha != call.args["sha"]:
         raise Refusal(422, f"No commit found for SHA: {call.args['sha']}")
+    _not_too_long(call, "Status")
     made = Status(
         id=call.server.store.new_id(),
         sha=sha,
@@ -192,6 +200,7 @@ def deployment_statuses(call: Call) -> list[Json]:
 def create_deployment_status(call: Call) -> Json:
     """Say how it goes; a success makes earlier ones of the same environment inactive, unless told otherwise."""
     of, body = _found(call), call.body
+    _not_too_long(call, "DeploymentStatus")
     environment = body.get("environment", of.environment)
     made = DeploymentStatus(
         id=call.server.store.new_id(),

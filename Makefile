@@ -19,7 +19,7 @@ up: .venv ## bring the whole desk up on this machine, or make it as the code say
 down: .venv ## take it apart again, data included
 	@$(LAB) down
 
-demo: .venv ## watch a signed push become a deployment, and a forged one be refused
+demo: .venv ## watch a new version get served, a broken one rolled back, and a forged call refused
 	@$(LAB) demo
 
 deployments: .venv ## print what runs where, since when, from which commit; PULUMI_STACK=prod for another stack

@@ -176,11 +176,12 @@ class Client:
         return list(self._ask("GET", f"/repositories/{full_name}/deliveries"))
 
     def delivery_of(self, full_name: str, commit: str, seconds: float = 30) -> dict[str, Any]:
-        """Return the delivery of a push that ended at `commit`, with request and answer."""
+        """Return the delivery of a push that ended at `commit`, or of a run for it, with request and answer."""
         end = time.monotonic() + seconds
         while True:
             for delivery in reversed(self.deliveries(full_name, seconds)):
-                if delivery["event"] == "push" and delivery["request"]["payload"]["after"] == commit:
+                payload = delivery["request"]["payload"]
+                if commit in (payload.get("after"), payload.get("workflow_run", {}).get("head_sha")):
                     return dict(delivery)
             if time.monotonic() > end:
                 raise LabError(f"no hook of {full_name} heard of {commit} within {seconds:.0f} s")

@@ -12,7 +12,7 @@ import pulumi_command as command
 from components.settings import Server
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "deploy"
-INSTALLED = ("fetch", "release", "replace", "report", "update")
+INSTALLED = ("deploy", "fetch", "release", "replace", "report", "update")
 """Those of deploy/ that stay on the server, as carica-NAME."""
 PROGRAMS = "/usr/local/bin/carica-"
 STATE, ETC = "/var/lib/carica", "/etc/carica"
@@ -20,6 +20,20 @@ GIT_KEY, GIT_KNOWN_HOSTS = f"{ETC}/git_key", f"{ETC}/git_known_hosts"
 """What the deploy scripts fetch with, over SSH."""
 COMMAND_SECONDS = 900
 """pulumi-command has no time limit of its own for a command that hangs."""
+
+_SCRIPTS = f"""
+given=$(cat)
+for name in {" ".join(INSTALLED)}; do
+    jq --null-input --join-output --arg name $name 'input[$name]' <<<"$given" |
+        install -m 0755 /dev/stdin {PROGRAMS}$name.new
+done
+for name in {" ".join(INSTALLED)}; do mv {PROGRAMS}$name.new {PROGRAMS}$name; done
+"""
+INSTALL = shlex.join(["flock", f"{STATE}/lock", "bash", "-euo", "pipefail", "-c", _SCRIPTS])
+"""Puts the scripts in place, which are JSON in its input: all of them, between deployments.
+
+A connection that is cut is an end of input like any other; half of this is no JSON.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +99,8 @@ class DeployHost(pulumi.ComponentResource):
         given = [server.user, server.repository, args.branch, args.kestra_key, str(server.health_seconds), sources]
         account = run("account", f"sh -s -- {shlex.join(given)}", (SCRIPTS / "prepare.sh").read_text())
         ready = [account, *args.fetched_after]
-        for each in INSTALLED:
-            ready.append(run(f"script-{each}", _install(f"{PROGRAMS}{each}"), (SCRIPTS / f"{each}.sh").read_text()))
+        scripts = {each: (SCRIPTS / f"{each}.sh").read_text() for each in INSTALLED}
+        ready.append(run("scripts", INSTALL, json.dumps(scripts), [account]))
         # Quoted, or compose would fill in what looks like a variable.
         environment = "".join(f"{variable}='{value}'\n" for variable, value in server.environment.items())
         ready.append(run("environment", f"install -m 0444 /dev/stdin {ETC}/host.env", environment, [account]))
@@ -108,15 +122,6 @@ class DeployHost(pulumi.ComponentResource):
         )
 
         self.register_outputs({})
-
-
-def _install(program: str) -> str:
-    """Return the command that puts a script in place.
-
-    A connection that is cut is an end of input like any other: half a script must not take the old one's place.
-    """
-    new = f"{program}.new"
-    return shlex.join(["sh", "-euc", f"install -m 0755 /dev/stdin {new} && bash -n {new} && mv {new} {program}"])
 
 
 def _log_in(server: Server) -> str:

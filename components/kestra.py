@@ -22,10 +22,13 @@ START_SECONDS = 300
 KILL_SECONDS = 60
 """How much longer than Kestra's own termination grace the container gets before it is killed."""
 
+# JSch reads these, the limits in seconds: without them a server that went away keeps a deployment until its own limit.
 _SSH_CONFIG = f"""Host *
   IdentityFile {SSH}/id
   UserKnownHostsFile {SSH}/known_hosts
   StrictHostKeyChecking yes
+  ConnectTimeout 15
+  ServerAliveInterval 15
 """
 
 

@@ -18,7 +18,7 @@ contains() { git merge-base --is-ancestor "$2" "$1" 2>/dev/null; }
 
 main() {
     # None yet, or one that lost something when the power went.
-    if ! git -C "$CHECKOUT" fsck --connectivity-only >/dev/null 2>&1; then
+    if ! git -C "$CHECKOUT" fsck >/dev/null 2>&1; then
         rm -rf "$CHECKOUT" "$CHECKOUT.new"
         timeout $GIT_SECONDS git clone --quiet --no-checkout --branch "$branch" "$repository" "$CHECKOUT.new" ||
             refuse "branch $branch cannot be fetched" 6

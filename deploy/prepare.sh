@@ -52,6 +52,7 @@ usermod --password '*' --append --groups docker "$user"
 runuser -u "$user" -- docker version >/dev/null || refuse "account $user cannot use the Docker engine"
 
 install -d -m 0755 -o "$user" -g "$group" /var/lib/carica
+runuser -u "$user" -- touch /var/lib/carica/lock # or whoever is the first to lock it owns it
 install -d -m 0755 /etc/carica
 printf 'REPOSITORY=%s\nBRANCH=%s\nHEALTH_SECONDS=%s\n' "$repository" "$branch" "$health_seconds" >/etc/carica/deploy.conf.new
 mv /etc/carica/deploy.conf.new /etc/carica/deploy.conf

@@ -11,13 +11,17 @@ refuse() { echo "carica-update: $1" >&2; exit "$2"; }
 readonly STATE=/var/lib/carica CHECKOUT=/var/lib/carica/checkout RELEASES=/var/lib/carica/releases
 readonly PULL_SECONDS=240 KEEP_DAYS=7
 
-deployed() { jq -rc "$1 // empty" "$STATE/deployed.json" 2>/dev/null || true; }
+deployed() { [[ ! -e $STATE/deployed.json ]] || jq -rc "${@:2}" "$1 // empty" "$STATE/deployed.json"; }
 put() { local text; text=$(cat) && [[ $text ]] && echo "$text" >"$1.new" && sync "$1.new" && mv "$1.new" "$1"; }
+
+check_out() {
+    [[ ! -d $CHECKOUT ]] || find "$CHECKOUT/.git" -name '*.lock' -delete # of a Git that was killed; no other is at work here
+    (umask 022 && [[ $commit ]] && git -C "$CHECKOUT" checkout --quiet --force --detach "$commit" &&
+        git -C "$CHECKOUT" clean -ffdxq)
+}
 
 # Fills in the compose file of `commit`, with `images`; names of variables are those of images, as in CARICA_ML_TAG.
 render() {
-    find .git -name '*.lock' -delete # of a Git that was killed; no other is at work here
-    (umask 022 && git checkout --quiet --force --detach "$commit")
     [[ -f compose.yaml ]] || refuse "commit $commit has no compose.yaml" 7
     jq -r 'to_entries[] | "\(.key | ascii_upcase | gsub("[^A-Z0-9]"; "_"))_TAG=\(.value)"' <<<"$images" >"$into/images.env"
     local files=() file
@@ -27,6 +31,10 @@ render() {
         >"$into/compose.json" || refuse "the compose file of commit $commit cannot be used" 7
     jq -e '.services | length > 0 and all(.image and (.build | not))' "$into/compose.json" >/dev/null ||
         refuse "a service has no image, or builds one: images come from a registry" 7
+    # The containers of the old one would run on beside the new one's.
+    local project; project=$(deployed .project)
+    [[ ! $project ]] || jq -e --arg project "$project" '.name == $project' "$into/compose.json" >/dev/null ||
+        refuse "the compose file's name is not $project any more: see docs/deploy.md" 7
     [[ -z $fresh ]] || jq -e --arg name "$fresh" 'any(.services[].image | sub(".*/"; "") | sub("[:@].*"; ""); . == $name)' \
         "$into/compose.json" >/dev/null || refuse "no service runs $fresh" 4
 }
@@ -36,7 +44,7 @@ edit() { jq -c "$@" "$into/compose.json" | put "$into/compose.json"; }
 # A container does not notice that a file of the repository is another, and a release needs no checkout. So configs hold
 # their text, with a label that follows from it, and what is mounted is a copy whose path does.
 copy_files() {
-    local name path sum
+    local name path mode sum
     jq -r '.configs // {} | to_entries[] | select(.value.file) | "\(.key) \(.value.file)"' "$into/compose.json" | while read -r name path; do
         edit --arg name "$name" --rawfile text "$path" \
             '.configs[$name] |= (del(.file) | .content = ($text | gsub("\\$"; "$$")))' || refuse "$path cannot be read" 7
@@ -46,30 +54,36 @@ copy_files() {
         edit --arg name "$name" --arg sum "${sum%% *}" '.services[$name].labels["carica.configs"] = $sum'
     done
     jq -r --arg top "$CHECKOUT/" '[.services[].volumes[]? | select(.type == "bind").source], [.secrets[]?.file]
-        | .[] | strings | select(startswith($top))' "$into/compose.json" | sort -u | while read -r path; do
-        sum=$(git rev-parse --verify --quiet "$commit:${path#"$CHECKOUT/"}") ||
+        | .[] | strings | select(startswith($top) or . + "/" == $top)' "$into/compose.json" | sort -u | while read -r path; do
+        [[ $path != "$CHECKOUT" ]] || refuse "the whole repository is mounted: name what is needed of it" 7
+        read -r mode _ sum _ < <(git ls-tree "$commit" -- "${path#"$CHECKOUT/"}") ||
             refuse "$path is mounted and not in the repository: keep data in volumes" 7
+        sum=$mode-$sum
         if [[ ! -e $STATE/files/$sum ]]; then
             mkdir -p "$STATE/files"
             rm -rf "$STATE/files/new"
             cp -a "$path" "$STATE/files/new"
+            sync -f "$STATE/files/new"
             mv "$STATE/files/new" "$STATE/files/$sum"
         fi
         edit --arg from "$path" --arg to "$STATE/files/$sum" 'walk(if . == $from then $to else . end)'
     done
 }
 
-# Has every image here, the one that was built just now anew, and pins each: a tag may be another image tomorrow.
+# Has every image here, pinned. A tag may be another image tomorrow: only the one that was built just now is asked again.
 pull() {
-    local image name pinned
+    local image name pinned wanted
     while read -r image; do
-        name=${image##*/} name=${name%%[:@]*}
-        if [[ $name == "$fresh" ]] || ! docker image inspect "$image" >/dev/null 2>&1; then
-            echo "pulling $image" >&2
-            timeout $PULL_SECONDS docker pull --quiet "$image" >/dev/null || refuse "$image cannot be pulled" 6
+        name=${image##*/} name=${name%%[:@]*} pinned=''
+        [[ $name == "$fresh" ]] || pinned=$(deployed '.pins[$image]' --arg image "$image")
+        wanted=${pinned:-$image}
+        if [[ $name == "$fresh" ]] || ! docker image inspect "$wanted" >/dev/null 2>&1; then
+            echo "pulling $wanted" >&2
+            timeout $PULL_SECONDS docker pull --quiet "$wanted" >/dev/null || refuse "$wanted cannot be pulled" 6
         fi
-        pinned=$(docker image inspect "$image" | jq -r --arg of "${image%"${image##*/}"}$name@" \
+        [[ $pinned ]] || pinned=$(docker image inspect "$image" | jq -r --arg of "${image%"${image##*/}"}$name@" \
             'first(.[0].RepoDigests[]? | select(startswith($of))) // .[0].Id')
+        pins=$(jq -c --arg image "$image" --arg pinned "$pinned" '.[$image] = $pinned' <<<"$pins")
         edit --arg image "$image" --arg pinned "$pinned" \
             '.services |= map_values(if .image == $image then .image = $pinned else . end)'
     done < <(jq -r '[.services[].image] | unique[]' "$into/compose.json")
@@ -94,7 +108,7 @@ image_ids() {
 
 main() {
     if [[ $1 == --prune ]]; then prune && exit; fi
-    repository=$1 branch=$2 commit='' wanted='' fresh='' images=$(deployed .images)
+    repository=$1 branch=$2 commit='' wanted='' fresh='' pins={} images=$(deployed .images)
     shift 2
     images=${images:-"{}"}
     [[ $(deployed .origin) != "$repository $branch" ]] || commit=$(deployed .commit)
@@ -107,12 +121,15 @@ main() {
             echo "$release" && exit
             ;;
     esac
-    if [[ $1 == commit ]] || ! git -C "$CHECKOUT" cat-file -e "${commit:-none}" 2>/dev/null; then
+    # A checkout that is damaged is another one after carica-fetch.
+    if [[ $1 == commit ]] || ! check_out 2>/dev/null; then
         commit=$(carica-fetch "$repository" "$branch" "$commit" "${wanted:-$commit}")
+        check_out || refuse "commit $commit cannot be checked out" 1
     fi
 
     release=$(date -u +%Y%m%dT%H%M%SZ)-$$ into=$RELEASES/$release
-    mkdir "$into" && cd "$CHECKOUT"
+    mkdir "$into"
+    cd "$CHECKOUT"
     render
     copy_files
     pull
@@ -123,9 +140,9 @@ main() {
         deployed .release && exit
     fi
     jq -n --arg release "$release" --arg origin "$repository $branch" --arg commit "$commit" --argjson images "$images" \
-        --slurpfile compose "$into/compose.json" --slurpfile now <(cat "$STATE/deployed.json" 2>/dev/null) \
-        '{$release, $origin, $commit, $images, services: ($compose[0].services | map_values(.image)),
-          previous: ($now[0] | if . then {release, commit, images} else null end)}' | put "$into/about"
+        --argjson pins "$pins" --slurpfile compose "$into/compose.json" --slurpfile now <(cat "$STATE/deployed.json" 2>/dev/null) \
+        '{$release, $origin, $commit, $images, $pins} + ($compose[0] | {project: .name, services: (.services | map_values(.image))}) + {
+            previous: ($now[0] | if . then {release, commit, images} else null end)}' | put "$into/about"
     echo "$release"
 }
 

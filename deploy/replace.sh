@@ -7,26 +7,36 @@ set -euo pipefail
 readonly RELEASE=$1 LIMIT=$2
 # The proxy finds a new container within this time: by a look-up of its name, and a check of its health.
 readonly SETTLE_SECONDS=3
+# What an old container gets to finish, whatever its `stop_grace_period` says.
+readonly STOP_SECONDS=120
 
-left() { echo $((LIMIT > SECONDS ? LIMIT - SECONDS : 1)); }
+# Something is left even when pulling and starting took all of it: what is healthy already takes a moment to be seen.
+left() { echo $((LIMIT - SECONDS > 10 ? LIMIT - SECONDS : 10)); }
 # `timeout` is for an engine that hangs; compose's own limit comes first.
 compose() {
-    timeout $(($(left) + 30)) docker compose --ansi never --progress plain --file "$RELEASE" --env-file /dev/null "$@"
+    timeout $(($(left) + STOP_SECONDS)) docker compose --ansi never --progress plain --file "$RELEASE" --env-file /dev/null "$@"
 }
 label() { docker inspect --format "{{index .Config.Labels \"com.docker.compose.$2\"}}" "$1"; }
 health() { docker inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$1"; }
 
+remove() { timeout 60 docker rm --force "$@" >/dev/null; }
+
 # Adds to `old` the containers of a service that are to go, and to `scales` how many there are until then.
 beside() {
-    local wanted container copies before=${#old[@]}
+    local wanted container state copies before=${#old[@]} served='' starting=()
     wanted=$(compose config --hash "$1")
     for container in $(compose ps --all --quiet "$1"); do
+        state=$(health "$container")
+        case $state in healthy | running) served=yes ;; esac
         [[ $(label "$container" config-hash) != "${wanted##* }" ]] || continue
-        case $(health "$container") in
+        case $state in
             healthy | running) old+=("$container") ;;
-            *) docker rm --force "$container" >/dev/null ;; # serves nobody: what an interrupted or failed run left
+            starting) starting+=("$container") ;;
+            *) remove "$container" ;; # serves nobody: what an interrupted or failed run left
         esac
     done
+    # After a reboot what serves is only starting. Beside one that serves, it is what an interrupted run left.
+    if [[ ! $served ]]; then old+=("${starting[@]}"); elif ((${#starting[@]})); then remove "${starting[@]}"; fi
     copies=$(jq --arg name "$1" '.services[$name] | .deploy.replicas // .scale // 1' "$RELEASE")
     ((${#old[@]} == before)) || scales+=(--scale "$1=$((${#old[@]} - before + copies))")
 }
@@ -54,8 +64,10 @@ main() {
         compose up --detach --no-recreate "${scales[@]}" --wait --wait-timeout "$(left)" "${services[@]}" || unhealthy
         sleep $SETTLE_SECONDS
         echo "the new ones serve; the old ones finish what they have"
-        docker stop "${old[@]}" >/dev/null
-        docker rm --force "${old[@]}" >/dev/null
+        local before=$SECONDS
+        timeout $STOP_SECONDS docker stop "${old[@]}" >/dev/null || true
+        remove "${old[@]}"
+        SECONDS=$before # the time that the old ones take to finish is not the new ones'
     fi
     compose up --detach --remove-orphans --wait --wait-timeout "$(left)" || unhealthy
 }

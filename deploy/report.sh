@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# carica-report WORD… report: runs carica-update with the other words, and says how it ended as Kestra takes it: in a last
+# carica-report WORD…: runs carica-update with these words, and says how it ended as Kestra takes it: in a last
 # line that becomes the task's outputs. Kestra keeps them only of a task that ends well, and its retries know no exit
 # codes (nor their place, kestra#18909): so this ends with 0 whenever the outcome is told, and the flow reads `code`.
 # shellcheck disable=SC2016 # what stands in single quotes is jq's
@@ -10,17 +10,16 @@ readonly OUTCOMES=(deployed failed refused busy refused refused unreachable refu
 outputs() { jq -nrc "$@" | sed 's/.*/::&::/'; }
 
 main() {
-    local words=(by=kestra) word code outcome message why
-    for word; do [[ $word == report ]] || words+=("$word"); done
-    if [[ " ${words[*]} " == *" status "* ]]; then
-        outputs --argjson status "$(carica-update "${words[@]}")" '{outputs: {$status}}'
+    local code outcome message why
+    if [[ ${1:-} == status ]]; then
+        outputs --argjson status "$(carica-update "$@")" '{outputs: {$status}}'
         return
     fi
 
     said=$(mktemp)
     trap 'rm -f "$said"' EXIT
     set +e
-    carica-update "${words[@]}" 2>&1 | tee -p "$said"
+    carica-update by=kestra "$@" 2>&1 | tee -p "$said"
     code=${PIPESTATUS[0]}
     set -e
     outcome=${OUTCOMES[code]:-failed}

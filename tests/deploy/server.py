@@ -110,6 +110,15 @@ class Server:
         return self.sh('cd /srv/work; git add --all; git commit --quiet --allow-empty --message "$1"; '
                        "git push --quiet origin HEAD:main; git rev-parse HEAD", message).strip()  # fmt: skip
 
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Have no space left where the scripts keep things, as long as the block lasts."""
+        self.sh("cat /dev/zero >/var/lib/carica/filler 2>/dev/null || true")
+        try:
+            yield
+        finally:
+            self.sh("rm /var/lib/carica/filler")
+
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's running containers."""
         filters = {"project": self.name, "service": service}

@@ -35,6 +35,8 @@ from tests.deploy.server import Server
         "current by=a;b",
         "current source=HEAD",
         "rollback 2",
+        "rollback run=a-b",
+        "rollback run=" + "a" * 41,
         "*",
         "scp -t /tmp",
         "internal-sftp",

@@ -57,6 +57,18 @@ def test_going_back_by_one_needs_no_git_and_can_be_done_again(server: Server) ->
         server.sh("mv /srv/git/away /srv/git/deploy.git")
 
 
+def test_the_same_request_twice_goes_back_once(server: Server) -> None:
+    for tag in ("main", "v1", "v2"):
+        server.update("image", "carica-ml", tag)
+    for _ in range(2):
+        said = server.update("rollback", "run=4xKq9")
+        assert said.splitlines()[-1] == f"deployed commit {server.status()['commit']}"
+        assert server.status()["images"]["carica-ml"] == "v1"
+    assert [each["run"] for each in server.history()[-2:]] == ["4xKq9", "4xKq9"]
+    server.update("rollback", "run=another")
+    assert server.status()["images"]["carica-ml"] == "main"
+
+
 def test_a_tag_that_moves_is_deployed_anew_and_gone_back_from(server: Server) -> None:
     server.update("image", "carica-ml", "main")
     before = server.status()["services"]["carica-ml"]
@@ -71,6 +83,11 @@ def test_a_tag_that_moves_is_deployed_anew_and_gone_back_from(server: Server) ->
         server.update("rollback")
         assert server.answers("/ml", "carica-ml main")
         assert server.status()["services"]["carica-ml"] == before
+        # Nothing but an image of that name brings the moved tag back.
+        server.update("image", "carica", "v1")
+        server.update("commit", server.push({"VERSION": "beside a moved tag\n"}))
+        assert server.status()["services"]["carica-ml"] == before
+        server.update("image", "carica", "v2")
     finally:
         apps.publish("carica-ml", "main", port=server.registry_port)
 
@@ -109,6 +126,10 @@ def test_what_is_mounted_is_a_copy_by_content(server: Server) -> None:
     assert one[1] == two[1]
     assert server.run("cat", f"{one[0]}/index.html") == "one"
     assert server.run("cat", f"{two[0]}/index.html") == "two"
+    server.sh("chmod +x /srv/work/other")
+    three = sources(server.push({}))
+    assert three[0] == two[0]
+    assert [server.run("stat", "-c", "%a", each[1]) for each in (two, three)] == ["644\n", "755\n"]
     server.sh("cd /srv/work; git reset --quiet --hard $1; git push --quiet --force origin HEAD:main", before)
 
 

@@ -45,6 +45,7 @@ def test_a_service_that_runs_once_is_rolled_back_too(server: Server) -> None:
         ("services: {}", "no image"),
         ("services: {web: {build: .}}", "builds one"),
         ("services: {web: {image: 'haproxy:3.4.7-alpine', volumes: ['./data:/data']}}", "keep data in volumes"),
+        ("services: {web: {image: 'haproxy:3.4.7-alpine', volumes: ['./:/data']}}", "the whole repository is mounted"),
         (None, "has no compose.yaml"),
     ],
 )
@@ -131,11 +132,15 @@ def test_a_log_in_that_is_wrong_pulls_nothing(server: Server) -> None:
 
 
 def test_a_deployment_that_takes_too_long_keeps_the_next_one_out(server: Server) -> None:
-    server.sh("sed -i 's/LOCK_SECONDS=180/LOCK_SECONDS=1/' /usr/local/bin/carica-update")
+    server.sh("sed -i 's/LOCK_SECONDS=180/LOCK_SECONDS=1/' /usr/local/bin/carica-deploy")
     holding = subprocess.Popen(["docker", "exec", server.name, "flock", "/var/lib/carica/lock", "sleep", "120"])
     try:
         eventually(lambda: server.run("sh", "-c", "! flock --nonblock /var/lib/carica/lock true; echo $?") == "0\n")
-        assert "did not end within 1 s" in server.update("current", code=3)
+        running = server.status()["running"]
+        assert "did not end within 1 s" in server.update("current", "by=late", code=3)
+        record = server.history()[-1]
+        assert (record["who"], record["outcome"], record["code"]) == ("late", "busy", 3)
+        assert server.status()["running"] == running
     finally:
         server.sh("pkill --exact sleep")
         holding.wait()
@@ -145,16 +150,86 @@ def test_a_deployment_that_takes_too_long_keeps_the_next_one_out(server: Server)
 def test_a_full_disk_stops_a_deployment_and_breaks_nothing(server: Server) -> None:
     server.update("image", "carica-ml", "v1")
     before = server.status()
-    server.sh("cat /dev/zero >/var/lib/carica/filler 2>/dev/null || true")
-    try:
+    with server.full_disk():
         said = server.update("image", "carica-ml", "v2", code=1)
         assert "No space left on device" in said
         assert server.status() == before
         assert server.answers("/ml", "carica-ml v1")
-    finally:
-        server.sh("rm /var/lib/carica/filler")
     server.update("image", "carica-ml", "v2")
     assert server.answers("/ml", "carica-ml v2")
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_nothing_from_being_rolled_back(server: Server) -> None:
+    server.update("image", "carica", "v1")
+    begun = server.start_update("image", "carica", "sick")
+    eventually(lambda: len(server.containers("carica")) == 2)
+    with server.full_disk():
+        assert begun.wait() == 8
+        assert len(server.containers("carica")) == 1
+    server.update("current")
+    assert server.answers("/", "carica v1")
+
+
+def test_a_compose_file_of_another_project_is_refused_as_the_old_one_would_run_on(server: Server) -> None:
+    server.sh("sed -i.old s/$1/$1-other/ /etc/carica/host.env", f"COMPOSE_PROJECT_NAME='{server.name}")
+    try:
+        assert f"name is not {server.name} any more" in server.update("current", code=7)
+    finally:
+        server.sh("mv /etc/carica/host.env.old /etc/carica/host.env")
+    server.update("current")
+
+
+def test_a_record_that_a_full_disk_cut_short_takes_none_with_it(server: Server) -> None:
+    server.sh('printf \'{"at":"x","who\' >>/var/lib/carica/deployments.jsonl')
+    server.update("current", "by=after")
+    assert server.history()[-1]["who"] == "after"
+
+
+def test_the_log_is_emptied_when_it_is_long_and_kept_once(server: Server) -> None:
+    server.sh("sed -i s/LOG_SIZE=10M/LOG_SIZE=8k/ /usr/local/bin/carica-deploy; seq 9999 >>/var/lib/carica/log")
+    try:
+        server.update("current")
+    finally:
+        server.install()
+    assert server.sh("tail -n 2 /var/lib/carica/log.1") == "9999\ncarica-update: started\n"
+    said = server.sh("cat /var/lib/carica/log")
+    assert "9999" not in said
+    assert said.endswith(f"deployed commit {server.status()['commit']}\n")
+
+
+def test_a_log_that_cannot_be_written_changes_no_exit_code(server: Server) -> None:
+    server.sh("cd /var/lib/carica; mv log log.away; mkdir log")
+    try:
+        server.update("current")
+        server.update("image", "carica", "v99", code=6)
+        # Nor does it end a deployment whose reader is gone too.
+        server.sh("runuser -u deploy -- carica-update image carica v2 | head -n 1")
+        assert eventually(lambda: server.history()[-1]["outcome"] == "deployed")
+    finally:
+        server.sh("cd /var/lib/carica; rmdir log; mv log.away log")
+
+
+def test_root_deploys_as_the_account_and_leaves_no_files_of_its_own(server: Server) -> None:
+    # Of an environment that leads elsewhere, nothing is taken.
+    elsewhere = ["DOCKER_HOST=tcp://127.0.0.1:1", "COMPOSE_PROJECT_NAME=elsewhere", "COMPOSE_FILE=/nowhere"]
+    server.run("env", *elsewhere, "carica-update", "current")
+    assert server.sh("find /var/lib/carica -user root ! -type d -o -user root -newer /etc/carica/deploy.conf") == ""
+    server.update("current")
+
+
+def test_what_is_deployed_and_cannot_be_read_is_not_taken_for_nothing(server: Server) -> None:
+    server.sh("cd /var/lib/carica; mv deployed.json away; echo >deployed.json")
+    try:
+        assert "deployed.json cannot be read" in server.update("current", code=1)
+    finally:
+        server.sh("cd /var/lib/carica; mv away deployed.json")
+
+
+def test_an_image_may_be_called_as_a_command_is(server: Server) -> None:
+    for name in ("status", "report"):
+        done = server.over_ssh(f"image {name} v1 report")
+        assert f"no service runs {name}" in done.text
+        assert '"outcome":"refused"' in done.text
 
 
 def test_kestra_is_told_the_outcome_in_a_line_of_its_own(server: Server) -> None:

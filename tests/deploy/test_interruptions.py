@@ -10,7 +10,7 @@ import pytest
 
 from lab.demo import _ssh
 from lab.shell import run
-from tests.deploy.server import Server
+from tests.deploy.server import COMPOSE, TWICE, Server
 from tests.estate import eventually
 
 KILLS = 10
@@ -73,6 +73,90 @@ def test_a_broken_release_that_was_killed_is_taken_back(server: Server) -> None:
     server.update("image", "carica", "v2")
     assert server.answers("/", "carica v2")
     assert [each["outcome"] for each in server.history()[-2:]] == ["rolled back", "deployed"]
+
+
+def test_told_to_end_it_is_not_taken_for_deployed(server: Server) -> None:
+    server.update("image", "carica", "v1")
+    begun = server.start_update("image", "carica", "v2", "by=stopped")
+    eventually(lambda: len(server.containers("carica")) == 2)
+    server.sh("pkill -TERM -u deploy --full '^bash /usr/local/bin/carica-deploy '")
+    assert begun.wait() == 143
+    record = server.history()[-1]
+    assert (record["who"], record["outcome"], record["code"]) == ("stopped", "failed", 143)
+    server.run("test", "-s", "/var/lib/carica/running")
+    server.update("current")
+    assert server.answers("/", "carica v2")
+    assert [each["outcome"] for each in server.history()[-2:]] == ["deployed", "deployed"]
+
+
+def test_a_rollback_that_was_killed_is_gone_on_with(server: Server) -> None:
+    server.update("image", "carica", "v1")
+    begun = server.start_update("image", "carica", "sick")
+    assert begun.stdout
+    assert any("rolling back" in line for line in begun.stdout)
+    server.sh(KILL)
+    begun.wait()
+    said = server.update("current")
+    assert '"carica":"sick"' not in said
+    assert server.history()[-2]["outcome"] == "rolled back"
+    assert server.answers("/", "carica v1")
+
+
+def test_what_cannot_be_ended_keeps_the_next_one_out_until_it_can(server: Server) -> None:
+    server.update("image", "carica", "v1")
+    begun = server.start_update("image", "carica", "v2", "by=killed")
+    eventually(lambda: len(server.containers("carica")) == 2)
+    server.sh(KILL)
+    begun.wait()
+    with server.full_disk():
+        for _ in range(2):
+            assert "could not be ended" in server.update("image", "carica-ml", "v1", "by=next", code=1)
+    server.update("image", "carica-ml", "v2")
+    assert server.answers("/", "carica v2")
+    assert [each["who"] for each in server.history()[-2:]] == ["killed", "deploy"]
+
+
+@pytest.mark.parametrize("about", ["", "nonsense"])
+def test_a_release_that_lost_something_is_given_up_and_keeps_nobody_out(server: Server, about: str) -> None:
+    running = '{"at":"x","who":"killed","what":"commit y","from":null,"to":null,"seconds":{},"release":"lost"}'
+    server.run("runuser", "-u", "deploy", "--", "tee", "/var/lib/carica/running", stdin=running)
+    server.sh('cd /var/lib/carica/releases; mkdir -p lost; printf %s "$1" >lost/about', about)
+    server.update("current")
+    assert [each["outcome"] for each in server.history()[-2:]] == ["interrupted", "deployed"]
+    server.sh("rm -r /var/lib/carica/releases/lost; runuser -u deploy -- sh -c 'echo x >/var/lib/carica/running'")
+    server.update("current")
+    server.run("test", "!", "-e", "/var/lib/carica/running")
+
+
+def test_after_a_reboot_the_only_one_that_serves_is_kept_until_another_does(server: Server) -> None:
+    check = "test ! -e /tmp/hold && wget -qO /dev/null http://127.0.0.1:8080/healthz"
+    compose = COMPOSE.replace(TWICE, f'    healthcheck: {{test: [CMD-SHELL, "{check}"], retries: 999}}\n{TWICE}')
+    assert compose != COMPOSE
+    server.update("commit", server.push({"compose.yaml": compose}))
+    (old,) = server.containers("carica")
+    run("hold", ["docker", "exec", old, "touch", "/tmp/hold"])  # noqa: S108
+    run("reboot", ["docker", "restart", "--time", "0", old])
+    deployment = server.start_update("commit", server.push({"compose.yaml": COMPOSE}))
+    try:
+        assert eventually(lambda: len(server.containers("carica")) == 2)
+        assert old in server.containers("carica")
+        run("release", ["docker", "exec", old, "rm", "/tmp/hold"])  # noqa: S108
+        assert deployment.wait() == 0
+    finally:
+        server.update("commit", server.push({"compose.yaml": COMPOSE}))
+    assert old not in server.containers("carica")
+
+
+def test_a_checkout_that_lost_something_is_another_one_even_for_an_image(server: Server) -> None:
+    damage = (
+        "cd /var/lib/carica/checkout; find .git/objects -type f -exec truncate -s 0 {} +; rm compose.yaml .git/index"
+    )
+    server.sh(f"chmod -R u+w /var/lib/carica/checkout; {damage}")
+    server.update("image", "carica", "v1")
+    server.sh(damage)
+    commit = server.push({"VERSION": "after the damage\n"})
+    server.update("commit", commit)
+    assert server.status()["commit"] == commit
 
 
 def test_what_git_leaves_when_it_is_killed_is_cleared(server: Server) -> None:

@@ -291,7 +291,7 @@ def test_the_program_declares_the_same_in_a_preview(desk: list[Declared]) -> Non
 def test_an_administrator_other_than_root_prepares_the_server_through_sudo(admin: str, begins: str) -> None:
     hosts = [json.loads(values()["deployHosts"])[0] | {"adminUser": admin}]
     commands = [plain(each) for each in program(deployHosts=hosts) if each.type.startswith("command:")]
-    assert [given["create"].startswith(begins) for given in commands] == [True] * 11
+    assert [given["create"].startswith(begins) for given in commands] == [True] * 7
 
 
 def test_postgresql_is_tuned_to_the_memory_it_may_take() -> None:

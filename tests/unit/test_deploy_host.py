@@ -2,12 +2,13 @@
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.deploy_host import INSTALLED, SCRIPTS, DeployHost, DeployHostArgs
+from components.deploy_host import INSTALL, INSTALLED, PROGRAMS, SCRIPTS, DeployHost, DeployHostArgs
 from components.settings import Server
 from tests.unit.program import plain, program, public
 from tests.unit.recording import Declared, declare
@@ -73,12 +74,24 @@ def test_the_first_deployment_comes_after_all_that_it_takes() -> None:
     assert after >= {each for each in commands(declared) if each != "web-deployment"}
 
 
-def test_a_script_takes_the_old_ones_place_only_when_it_arrived_whole(web: dict[str, dict[str, Any]]) -> None:
-    for name in INSTALLED:
-        given = web[f"web-script-{name}"]
-        assert given["stdin"].endswith(("main\n", 'main "$@"\n'))
-        path = f"/usr/local/bin/carica-{name}"
-        assert f"bash -n {path}.new && mv {path}.new {path}" in given["create"]
+def test_scripts_arrive_together_and_while_no_deployment_runs(web: dict[str, dict[str, Any]]) -> None:
+    given = web["web-scripts"]
+    assert json.loads(given["stdin"]) == {name: (SCRIPTS / f"{name}.sh").read_text() for name in INSTALLED}
+    assert "flock /var/lib/carica/lock bash" in given["create"]
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_half_of_the_scripts_takes_no_old_ones_place(tmp_path: Path, share: float) -> None:
+    programs = tmp_path / "carica-"
+    given = json.dumps({name: f"echo {name}\n" for name in INSTALLED})
+    script = shlex.split(INSTALL)[-1].replace(PROGRAMS, str(programs))
+    words = ["bash", "-euo", "pipefail", "-c", script]
+    assert subprocess.run(words, input=given, text=True, check=False).returncode == 0
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert before == {f"carica-{name}": f"echo {name}\n" for name in INSTALLED}
+    cut = given.replace("echo", "cut")[: int(len(given) * share)]
+    assert subprocess.run(words, input=cut, text=True, stderr=subprocess.PIPE, check=False).returncode != 0
+    assert {name: (tmp_path / name).read_text() for name in before} == before
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.sh")), ids=lambda path: path.name)

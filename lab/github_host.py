@@ -6,12 +6,13 @@ from pathlib import Path
 
 from lab import containers, github, keys
 from lab.cache import key
+from lab.image_builder import own
 from lab.shell import LabError, run, say
 
 NAME = "carica-lab-github"
 ALIAS = "github"
 NETWORK = "carica-lab"
-IMAGE = "carica-lab/github"
+IMAGE = own("github")
 PORT = 42080
 FLOWS_REPOSITORY = "centaurin/carica-kestra"
 ADMINISTERS = {

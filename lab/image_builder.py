@@ -27,8 +27,7 @@ def images(wanted: Mapping[str, str]) -> list[str]:
     """
     with lock("images"):
         lines = [_ready(part, reference) for part, reference in wanted.items()]
-        _build("github", "carica-lab/github")
-        for part in ("deploy-host", "registry", "app"):
+        for part in ("github", "deploy-host", "registry", "app"):
             _build(part, own(part))
     return lines
 

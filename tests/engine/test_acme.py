@@ -215,7 +215,7 @@ def test_without_its_ca_it_starts_all_the_same_and_says_so(edge: Edge) -> None:
 
 def test_what_the_ca_refused_is_not_ordered_again_each_second(edge: Edge, pebble: Pebble) -> None:
     pebble.start(YEAR)
-    eventually(lambda: "Aborting" in edge.log(), 45)
+    eventually(lambda: "Aborting" in edge.log(), 120)
     orders = pebble.orders
     assert orders > 0
     with pytest.raises(JobError, match=f"pebble:14000/dir has given no certificate for {DOMAIN}") as said:
@@ -288,6 +288,6 @@ def test_it_renews_by_itself_and_keeps_what_it_gets(edge: Edge) -> None:
 def test_without_its_ca_it_serves_what_it_has_and_says_so(edge: Edge, pebble: Pebble) -> None:
     pebble.stop()
     serial = edge.served()
-    eventually(lambda: "invalid HTTP status code 503" in edge.log(), 45)
+    eventually(lambda: "invalid HTTP status code 503" in edge.log(), 120)
     docker("restart", "--time=1", edge.name)
     eventually(lambda: (edge.served(), edge.kept(), edge.health()) == (serial, serial, "healthy"))

@@ -188,7 +188,7 @@ class GitHubRepository(Model):
     def _events_fit_the_flow(
         cls, hooks: dict[str, tuple[str, ...]], info: ValidationInfo
     ) -> dict[str, tuple[str, ...]]:
-        faults = []
+        faults, started = [], dict[str, str]()
         for flow, events in hooks.items():
             wanted = ", ".join(flows.events(flow))
             faults += [
@@ -198,6 +198,13 @@ class GitHubRepository(Model):
             ]
             if not events:
                 faults.append(Fault(f".{flow}[0]", f"is not set: the flow wants {wanted}"))
+            # The hooks' deliveries are one and the same body: the edge would take the second for the first once more.
+            faults += [
+                Fault(f".{flow}", f"is started by {event}, and so is {started[event]}: one event starts one flow", True)
+                for event in events
+                if event in started
+            ]
+            started |= dict.fromkeys(events, flow)
         if faults:
             raise refused(*faults)
         return hooks

@@ -95,6 +95,12 @@ def test_a_fault_is_named_with_its_path_and_the_mending_command(changed: dict[st
         ({"gh_workflow_completed": ["push"]}, "hooks.gh_workflow_completed[0]", "it wants workflow_run", "set"),
         ({"gh_workflow_completed": ["*"]}, "hooks.gh_workflow_completed[0]", "does not start this flow", "set"),
         ({"gh_workflow_completed": []}, "hooks.gh_workflow_completed[0]", "the flow wants workflow_run", "set"),
+        (
+            {"gh_push_deployment": ["push"], "sync_from_git": ["push"]},
+            "hooks.sync_from_git",
+            "is started by push, and so is gh_push_deployment",
+            "rm",
+        ),
     ],
 )
 def test_a_hook_that_no_flow_wants_is_refused(hooks: dict[str, Any], path: str, fault: str, verb: str) -> None:
@@ -113,7 +119,8 @@ def test_each_flow_that_is_loaded_is_started_by_a_repository() -> None:
 
 def test_a_flow_about_one_repository_is_started_by_one() -> None:
     said = the_problem(
-        repositories=repositories("carica-kestra", hooks={"gh_push_deployment": ["push"], "sync_from_git": ["push"]})
+        repositories=repositories("carica-kestra", hooks={"gh_push_deployment": ["push"]}),
+        flows=["deploy", "gh_push_deployment", "gh_workflow_completed"],
     )
     assert said.startswith("carica-kestra:repositories[3].hooks.gh_push_deployment is set, and an earlier repository")
 

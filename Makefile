@@ -1,6 +1,6 @@
 # A thin wrapper: what is done stands in lab/ and tests/. `make up` and `make test` are all a newcomer needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down demo deployments password env test test-beside test-desk test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-edge bench-test .venv
+.PHONY: help up down demo deployments password env test test-unit test-lab test-deploy test-flows test-engine test-edge test-e2e lint bench bench-edge bench-test .venv
 
 CARICA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/carica-kestra
 export CARICA_CACHE
@@ -31,16 +31,9 @@ password: .venv ## show the login of Kestra's UI
 env: .venv ## print what plain pulumi commands need: eval "$(make -s env)"
 	@$(LAB) env
 
-# Most tests wait for containers, so two sessions go side by side: it takes as long as the one with the desk.
-test: lint ## everything; CI runs this
-	@$(MAKE) --no-print-directory --jobs 2 test-beside test-desk
-
-test-beside: .venv
-	@$(PYTEST) tests/unit tests/lab tests/deploy
-
 # One session, so that one desk serves flows, e2e, edge and engine; engine takes it apart at the end.
-test-desk: .venv
-	@$(PYTEST) tests/flows tests/e2e tests/edge tests/engine
+test: lint ## everything; CI runs this
+	@$(PYTEST) tests/unit tests/lab tests/deploy tests/flows tests/e2e tests/edge tests/engine
 
 test-unit: .venv ## rules of settings, components and flows, without an engine: seconds
 	@$(PYTEST) tests/unit

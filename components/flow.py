@@ -109,7 +109,8 @@ class Kestra:
                     f"the certificate of {self._url} is not trusted here ({error}): set tlsCa to the CA that signed it"
                 ) from None
             raise _Unavailable(f"{type(error).__name__}: {error}") from error
-        if answer.status_code in (429, 502, 503, 504):
+        # 500 is what Kestra says of a question that its database does not answer; of a change it may mean that one.
+        if answer.status_code in (429, 502, 503, 504) or (answer.status_code == 500 and method == "GET"):
             raise _Unavailable(f"it answered {answer.status_code} {answer.reason_phrase}")
         if answer.status_code == 401:
             raise Unreachable(f"Kestra at {self._url} refuses the login in kestraUser and kestraPassword")

@@ -71,12 +71,13 @@ def connections(to: int) -> Callable[[Siege], int]:
 def _connections(s: Siege, to: int) -> int:
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(s.line.plain(to)) for _ in range(120)]
+        for each in opened:
+            each.setblocking(False)
         refused: set[socket.socket] = set()
         end = time.monotonic() + 2  # from 3 s on the edge closes those that say nothing
         while len(refused) < 15 and time.monotonic() < end:
             time.sleep(0.5)  # so that those above 20 are seen too
             for each in opened:
-                each.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     if not each.recv(1):
                         refused.add(each)

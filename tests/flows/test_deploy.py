@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import apps, deploy_host, github
+from lab import apps, carica_deploy, deploy_host, github
 from lab.demo import as_kestra, commit_to_deploy
 from lab.deployments import SILENT, ask, deployments
 from tests.estate import Estate, eventually, free_port
@@ -349,7 +349,8 @@ def two(desk: Estate) -> Iterator[Estate]:
     hosts = document["config"]["carica-kestra:deployHosts"]
     second = {**copy.deepcopy(hosts[0]), "name": "production", "address": "production", "adminPort": port}
     second |= {"takes": ["commits", "versions"]}
-    second["environment"] |= {"COMPOSE_PROJECT_NAME": name, "HTTP_BIND": f"127.0.0.1:{free_port()}"}
+    apps_there = f"{desk.name}-production"
+    second["environment"] |= carica_deploy.environment(apps_there, free_port(), desk.registry_port)
     hosts.append(second)
     file.write_text(yaml.safe_dump(document))
     try:
@@ -359,6 +360,7 @@ def two(desk: Estate) -> Iterator[Estate]:
         file.write_text(before)
         desk.up()
         deploy_host.remove(name, network)
+        carica_deploy.remove(apps_there)
 
 
 def order(desk: Estate, execution: str | None) -> list[tuple[str, str]]:

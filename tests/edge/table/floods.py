@@ -117,7 +117,7 @@ ROWS = [
     Row("asking without a log-in", asking, 429, passes=None),
     Row("601 requests in ten seconds", requests(HTTPS), 429),
     Row("601 requests without TLS", requests(HTTP), 429),
-    Row("120 connections without TLS", connections(HTTP), 1, passes=None),
-    Row("120 connections of one source", connections(HTTPS), 1, passes=None),
+    Row("120 connections without TLS", connections(HTTP), 1, passes=None, alone=True),
+    Row("120 connections of one source", connections(HTTPS), 1, passes=None, alone=True),
     Row("601 connections one after the other", reconnecting, 1, passes=None),
 ]

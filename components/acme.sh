@@ -1,7 +1,7 @@
 #!/bin/sh
 # What HAProxy's ACME client leaves to others: it keeps a certificate in memory only, so that a restart would order
-# another, and it looks but once in 12 hours whether one is due. Takes the path of HAProxy's socket, and how many seconds
-# to wait for an order that is under way.
+# another, and it looks but once in 12 hours whether one is due. Takes the path of HAProxy's socket, how many seconds to
+# wait for an order that is under way, and `now` to order one that is due although that was tried within the hour.
 #
 # The container's healthcheck runs it every few seconds: whenever HAProxy renews, weeks after `up`, the certificate is on
 # the volume before anybody can restart it. No process has to be watched for that (HAProxy 3.3 took its `program`
@@ -11,7 +11,8 @@ set -eu
 umask 077
 cd "$(dirname "$0")"
 socket=$1
-# A CA counts failed orders: Let's Encrypt takes 5 an hour.
+# A CA counts failed orders: Let's Encrypt takes 5 an hour. HAProxy orders by itself at each start without a certificate:
+# that comes on top.
 retry=3600
 
 ask() { printf '%s\n' "$1" | socat -t2 - "UNIX-CONNECT:$socket"; }
@@ -49,7 +50,10 @@ fi
 
 if [ "$state" = Running ]; then
     echo "$now" >tried
-elif [ "$(seconds "$due")" -le "$now" ] && [ "$(($(cat tried 2>/dev/null || echo 0) + retry))" -le "$now" ]; then
+elif [ "$(seconds "$due")" -le "$now" ] &&
+    { [ "${3:-}" = now ] || [ "$(($(cat tried 2>/dev/null || echo 0) + retry))" -le "$now" ]; }; then
     echo "$now" >tried
     ask "acme renew $name"
+    # Who waits, waits for this one too: a worker that has just been started may not have begun its own order yet.
+    if [ "$2" -gt 0 ]; then exec sh "$0" "$1" "$2"; fi
 fi

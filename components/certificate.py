@@ -13,7 +13,7 @@ from components.templating import render
 
 SCRIPT = Path(__file__).parent / "acme.sh"
 WAIT_SECONDS = 120
-"""How long `up` waits for the first certificate."""
+"""How long `up` waits for an order of the first certificate."""
 ORDER_SECONDS = 30
 """How long it waits for an order that is under way before it reloads HAProxy or replaces it."""
 
@@ -82,13 +82,11 @@ def ordered(acme: Acme, domain: str, directory: str, run: str) -> Certificate:
         environment={"CERTIFICATE": "none"},
         health=f"{script} 0",
         issued=f"""
-            # Whoever runs `up` has mended what was wrong: tried at once, not when its hour is over.
-            rm -f {at}/tried
-            for second in $(seq {WAIT_SECONDS}); do
-                if [ -s {pem} ]; then exit 0; fi
-                sleep 1
-            done
-            echo "{acme.directory} has given no certificate for {domain} within {WAIT_SECONDS} s."
+            # An order that is under way may be doomed still; whoever runs `up` has mended what was wrong.
+            {script} {WAIT_SECONDS}
+            if [ ! -s {pem} ]; then {script} {WAIT_SECONDS} now; fi
+            if [ -s {pem} ]; then exit 0; fi
+            echo "{acme.directory} has given no certificate for {domain}."
             echo "The edge runs and tries again once an hour, without another up; its log says what the CA said."
             echo "A CA asks at http://{domain}/.well-known/acme-challenge/, port 80: that must lead to httpPort."
             exit 1

@@ -6,7 +6,7 @@ from lab.shell import run
 
 REPOSITORY = "centaurin/carica-deploy"
 FILES = ROOT / "lab" / "carica-deploy"
-PORT = 42081
+PORT = 22081
 """Where the dev desk's applications answer."""
 
 

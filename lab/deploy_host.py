@@ -16,7 +16,7 @@ NAME = "carica-lab-deploy-host"
 ALIAS = "deploy-host"
 NETWORK = "carica-lab"
 IMAGE = own("deploy-host")
-PORT = 42022
+PORT = 22022
 DISK = {"etc": "/etc", "local": "/usr/local", "home": "/home", "state": "/var/lib/carica"}
 """What was done to the server is still there when its container is made anew: Pulumi does it once."""
 

@@ -13,7 +13,7 @@ NAME = "carica-lab-github"
 ALIAS = "github"
 NETWORK = "carica-lab"
 IMAGE = own("github")
-PORT = 42080
+PORT = 22080
 FLOWS_REPOSITORY = "centaurin/carica-kestra"
 ADMINISTERS = {
     **dict.fromkeys(("administration", "contents", "webhooks", "environments"), "write"),

@@ -19,7 +19,8 @@ from lab.shell import LabError, run, say
 NAME = "carica-lab-registry"
 NETWORK = "carica-lab"
 IMAGE = own("registry")
-PORT = 42050
+PORT = 22050
+"""Of this machine, as those of the other stand-ins: below 32768, from where Linux gives ports to clients."""
 ACCOUNT = "deploy"
 
 

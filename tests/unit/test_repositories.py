@@ -226,7 +226,7 @@ def test_an_app_has_both_numbers(part: str) -> None:
         ("https://carica.ghe.com", "https://api.carica.ghe.com"),
         ("https://github.example.com", "https://github.example.com/api/v3"),
         ("https://github.example.com:8443", "https://github.example.com:8443/api/v3"),
-        ("http://127.0.0.1:42080", "http://127.0.0.1:42080/api/v3"),
+        ("http://127.0.0.1:22080", "http://127.0.0.1:22080/api/v3"),
     ],
 )
 def test_the_api_is_where_that_kind_of_github_has_it(url: str, api: str) -> None:
@@ -248,7 +248,7 @@ def test_githubs_address_is_a_servers_and_encrypted(url: str, fault: str) -> Non
 
 
 def test_flows_reach_git_elsewhere_where_that_is_said() -> None:
-    settings = parse(values(githubUrl="http://127.0.0.1:42080", gitUrl="http://github:8080"), SECRET_KEYS)
+    settings = parse(values(githubUrl="http://127.0.0.1:22080", gitUrl="http://github:8080"), SECRET_KEYS)
     assert settings.flow_variables["git_url"] == "http://github:8080"
     settings = parse(values(githubUrl="https://github.example.com"), SECRET_KEYS)
     assert settings.flow_variables["git_url"] == "https://github.example.com"

@@ -218,7 +218,7 @@ def test_an_optional_secret_in_plain_text_is_refused(key: str) -> None:
         ({}, "https://api.github.com"),
         ({"githubUrl": "https://acme.ghe.com"}, "https://api.acme.ghe.com"),
         ({"githubUrl": "https://git.example.com"}, "https://git.example.com/api/v3"),
-        ({"githubUrl": "http://127.0.0.1:42080", "gitUrl": "http://github:8080"}, "http://github:8080/api/v3"),
+        ({"githubUrl": "http://127.0.0.1:22080", "gitUrl": "http://github:8080"}, "http://github:8080/api/v3"),
     ],
 )
 def test_flows_call_githubs_api_where_kestra_reaches_it(urls: dict[str, str], api: str) -> None:

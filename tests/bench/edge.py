@@ -5,6 +5,7 @@ Behind it is what only answers, so that the edge and nothing else is measured.
 
 import multiprocessing
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,15 @@ from tests.edge.witness import answering
 from tests.edge_alone import HOOK, Edge, docker, new_edge, new_key, new_secret
 from tests.estate import eventually, free_port
 
-RELOADS, ROTATIONS, RESTARTS = 20, 5, 3
+RELOADS, ROTATIONS, RESTARTS = 20, 3, 3
 ROUNDS, SECONDS = 3, 5
 """What is compared is measured in turns, as the machine may have other work at some times."""
-HOOKS, HOOK_SIZE = 8000, 10_000
+HOOKS, HOOK_SIZE = 60_000, 10_000
+"""More bodies than are delivered in SECONDS: one that comes again is a duplicate, and Kestra is not asked about it."""
 BAD_CALLS, SOURCES = 2000, 100
-LARGEST = 26_214_400
+LARGEST, SMALLER = 26_214_400, 250_000
+MIXED = 10
+"""How often the edge is filled with bodies of both sizes, in any order."""
 UNLIMITED = {"sourceLimit": 1_000_000}
 """All load comes from one address here; what the limits do is what tests/edge looks at."""
 
@@ -154,6 +159,8 @@ def signed(edge: Edge, key: str, secret: str) -> tuple[float, float]:
     if "Non-2xx" in shown:
         raise LabError(f"wrk was refused:\n{shown}")
     done = next(int(line.split()[0]) for line in shown.splitlines() if "requests in" in line)
+    if done > HOOKS:
+        raise LabError(f"{done} deliveries of {HOOKS} bodies: some were duplicates")
     return done / SECONDS, spent / done * 1e6
 
 
@@ -197,14 +204,38 @@ def memory(folder: Path) -> list[Row]:
             connection = stack.enter_context(large.elsewhere(number // 4).line.tls())
             connection.sendall(large.request()[:-1])
         time.sleep(1)
+        full = resident(name)
+        stack.close()
+        mixed = max(filled(name, siege) for _ in range(MIXED))
+        limit = f"{before.given.container['memory']:.0f}"
         return [
             Row("memory, nothing to do", f"{idle:.0f} MiB"),
-            Row(
-                "while it holds 8 bodies of 25 MiB",
-                f"{resident(name):.0f} MiB",
-                f"{before.given.container['memory']:.0f}",
-            ),
+            Row("while it holds 8 bodies of 25 MiB", f"{full:.0f} MiB", limit),
+            Row(f"the same with 56 smaller ones among them, the most of {MIXED} times", f"{mixed:.0f} MiB", limit),
         ]
+
+
+def filled(name: str, siege: Siege) -> float:
+    """Have the edge hold all the bodies that it takes, in some order; return its memory, and end them."""
+    sizes = [LARGEST] * 8 + [SMALLER] * 56
+    random.shuffle(sizes)
+    large = count()
+    with ExitStack() as stack:
+        held = []
+        for number, size in enumerate(sizes):
+            source = next(large) // 4 if size == LARGEST else 2 + number % 2
+            one = replace(siege, body=f'{{"id": "{new_key()}"}}'.encode().ljust(size)).elsewhere(source)
+            held.append((stack.enter_context(one.line.tls()), one.request()))
+        for connection, request in held:
+            connection.sendall(request[:-1])
+        time.sleep(0.5)
+        most = resident(name)
+        for connection, request in held:
+            connection.sendall(request[-1:])
+            if (said := answer(connection).status) != 200:
+                raise LabError(f"a body that the edge had a place for was answered {said}")
+        siege.witness.forget()
+    return most
 
 
 def strangers(line: Line, request: bytes, told: "Queue[tuple[int, int]]", seconds: float) -> None:

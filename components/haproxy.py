@@ -35,6 +35,12 @@ awk -v hour=$(($(date +%s) + 3600)) '
     NR == FNR {{ given[$1] = $2; print $1, "9999999999", $2 }}
     NR > FNR && NF == 3 && $3 "" != given[$1] "" && $2 > hour - 3600 {{ print $1, ($2 < hour ? $2 : hour), $3 }}
 ' /new/accepted accepted > accepted.new
+awk -v most={REMEMBERED} '
+    ++n[$1] > most {{
+        print "more than " most " " $1 "s would be taken at once: an older one must run out first, within the hour"
+        exit 1
+    }}
+' accepted.new
 {{
     awk '
         BEGIN {{ print "global" }}
@@ -53,6 +59,9 @@ if socat -u OPEN:/dev/null UNIX-CONNECT:{RUN}/master.sock 2>/dev/null; then
     echo "$answer" | grep -q Success=1
 fi
 find tls -name '*.pem' ! -name "$CERTIFICATE.pem" -delete
+"""
+
+_REMEMBER = """
 # Last: hooks move only after a job that ended well, so what one that did not had in force is forgotten.
 mv accepted.new accepted
 """
@@ -133,7 +142,7 @@ class HAProxy(pulumi.ComponentResource):
                 engine=args.runtime.engine,
                 image_id=image.image_id,
                 user=USER,
-                script=certificate.install + _INSTALL + certificate.reloaded,
+                script=certificate.install + _INSTALL + certificate.reloaded + _REMEMBER,
                 files={
                     **certificate.files,
                     "/new/accepted": render(
@@ -148,6 +157,7 @@ class HAProxy(pulumi.ComponentResource):
                         remembered=REMEMBERED,
                         inner_key=args.kestra.webhook_key,
                         domain=domain,
+                        authority=urlsplit(args.url).netloc,
                         url=args.url,
                         kestra=args.kestra.address,
                         source_limit=args.source_limit,

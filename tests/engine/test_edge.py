@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from components.haproxy import REMEMBERED
 from components.job import JobError, JobProvider
 from lab import github
 from tests.edge_alone import HOOK, Edge, new_edge, new_key, new_secret
@@ -22,11 +23,18 @@ def fresh() -> Iterator[Edge]:
 
 
 @pytest.fixture(scope="module")
-def edge(fresh: Edge) -> Edge:
+def started(fresh: Edge) -> Edge:
     """An edge that serves."""
     fresh.configure(new_key(), new_secret())
     fresh.start()
     return fresh
+
+
+@pytest.fixture
+def edge(started: Edge) -> Edge:
+    """The same for each test, which remembers nothing of the one before."""
+    started.forget()
+    return started
 
 
 def test_the_first_job_has_nothing_to_remember(fresh: Edge) -> None:
@@ -123,6 +131,27 @@ def test_what_is_past_its_hour_is_forgotten_by_the_next_job(edge: Edge) -> None:
     assert "key1" not in edge.inside("grep set-var.proc /usr/local/etc/haproxy/haproxy.cfg")
 
 
+def test_more_than_are_remembered_are_refused_before_anything_changes(edge: Edge) -> None:
+    taken, secret = [new_key() for _ in range(REMEMBERED)], new_secret()
+    for key in taken:
+        edge.configure(key, secret)
+    with pytest.raises(JobError, match=f"more than {REMEMBERED} keys would be taken at once.*within the hour"):
+        edge.configure(new_key(), secret)
+    assert {edge.deliver(key, secret).status_code for key in taken} == {200}
+
+
+def test_what_leaked_is_revoked_at_once_as_the_readme_says(edge: Edge) -> None:
+    """The edge goes on taking it until the next job, and not for an hour after it."""
+    (key, secret), (later_key, later_secret) = (new_key(), new_secret()), (new_key(), new_secret())
+    edge.configure(key, secret)
+    edge.forget()
+    assert edge.deliver(key, secret).status_code == 200
+    edge.configure(later_key, later_secret)
+    assert edge.deliver(key, later_secret).status_code == 404
+    assert edge.deliver(later_key, secret).status_code == 403
+    assert edge.deliver(later_key, later_secret).status_code == 200
+
+
 def test_an_empty_value_on_the_volume_lets_nobody_in(edge: Edge) -> None:
     key, secret = new_key(), new_secret()
     edge.configure(new_key(), new_secret())
@@ -162,6 +191,7 @@ def test_a_job_killed_between_any_two_lines_ends_in_the_same_place(edge: Edge, t
         assert edge.deliver(*before).status_code == 200
         assert edge.deliver(*wanted).status_code == 200
         before = wanted
+        edge.inside("sed -i '/ 9999999999 /!d' /usr/local/etc/haproxy/accepted")  # more than four are not remembered
 
 
 def test_a_broken_configuration_is_refused_in_haproxys_words_and_changes_nothing(edge: Edge) -> None:
@@ -216,6 +246,7 @@ def test_no_key_reaches_the_log_however_it_is_written(edge: Edge) -> None:
 
 
 def test_only_haproxys_user_reads_what_is_on_the_volume(edge: Edge) -> None:
+    edge.configure(new_key(), new_secret())
     shown = edge.inside("cd /usr/local/etc/haproxy; stat -c '%U %a %n' haproxy.cfg accepted tls/*", user="root")
     for line in shown.splitlines():
         owner, mode, name = line.split()

@@ -48,7 +48,8 @@ frontend kestra
     http-request return status 500 if { path_sub /broken/ }
     http-request pause 3s if { path_sub /slow/ }
     http-request pause 30s if { path_sub /hanging/ }
-    http-request return status 401 if { path /api/v1/main/executions/search } !{ req.fhdr(authorization) "Basic right" }
+    acl guarded path_end /executions/search /slow/search
+    http-request return status 401 if guarded !{ req.fhdr(authorization) "Basic right" }
     http-request return status 401 if { path /api/v1/login } !{ hdr(x-test) right }
     http-request return status 200 hdr content-security-policy "its own" if { path /ui/its-own-policy }
     http-request return status 200 content-type text/plain lf-string "%[req.hdrs]" if { path /ui/heads }
@@ -142,6 +143,10 @@ class Edge:
     def let_the_hour_pass(self) -> None:
         """HAProxy's clock cannot be moved, so the limits are."""
         self.reload("s/_until int(1[0-9]*)/_until int(1)/")
+
+    def forget(self) -> None:
+        """Have the next `configure` remember nothing of what was in force before it, as the README tells to revoke."""
+        self.inside("rm -f /usr/local/etc/haproxy/accepted")
 
     def accepted(self) -> dict[str, list[tuple[str, int]]]:
         """What the edge takes: `key` and `secret` → value in HAProxy's words and seconds left, the newest first."""

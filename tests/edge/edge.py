@@ -27,7 +27,7 @@ from tests.unit.program import plain, program
 from tests.unit.test_components import containers, jobs
 
 HTTP, HTTPS = 8080, 8443
-SOURCES = 400
+SOURCES = 450
 """How many sources attacks can come from."""
 DOORSTEP = 20000
 """The port of the doorstep that stands for the first source."""
@@ -143,7 +143,9 @@ def doorstep(image: str) -> Iterator[Doorstep]:
     name = f"carica-doorstep{secrets.token_hex(3)}"
     text = (
         "global\n maxconn 3500\n hard-stop-after 1s\n"
-        "defaults\n mode tcp\n timeout connect 5s\n timeout client 2m\n timeout server 2m\n timeout client-fin 5s\n"
+        # A connection that the edge ends at once would be tried again, after a second.
+        "defaults\n mode tcp\n retries 0\n"
+        " timeout connect 5s\n timeout client 2m\n timeout server 2m\n timeout client-fin 5s\n"
     )
     for number in range(SOURCES):
         for offset, to in ((0, HTTPS), (SOURCES, HTTP)):

@@ -13,7 +13,7 @@ HOOKS = "/api/v1/main/executions/webhook/tests.edge/target/"
 EXPIRED_KEY, SHORT_KEY = "a-key-whose-hour-is-over", "a-short-key"
 EXPIRED_SECRET, SHORT_SECRET = "a-secret-whose-hour-is-over", "short"
 PAGE = "/ui/main/flows"
-FREE = 350
+FREE = 400
 """The first of the sources that no row has for itself."""
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -15,6 +16,8 @@ from tests.estate import eventually
 
 KEY, SECRET = new_key(), new_secret()
 API = "/api/v1/main/executions/search"
+SLOW = "/api/v1/main/slow/search"
+"""The same, if Kestra takes three seconds for it."""
 LIMIT = 60
 
 
@@ -47,36 +50,78 @@ def test_what_a_client_says_about_itself_is_not_passed_on(edge: Edge) -> None:
     assert "x-forwarded-proto: https\r\n" in heads
 
 
+RIGHT = {"Authorization": "Basic right"}
+
+
+def wrong(number: int) -> dict[str, str]:
+    """Return another wrong log-in."""
+    return {"Authorization": f"Basic wrong{number}"}
+
+
 def test_guessing_the_password_ends_for_the_guesser_and_nobody_else_even_over_a_reload(edge: Edge) -> None:
     guesser, other = edge.elsewhere(), edge.elsewhere()
-    wrong = {"Authorization": "Basic wrong"}
-    said = [guesser.client.get(API, headers=wrong).status_code for _ in range(22)]
-    assert said == [401] * 21 + [429]
-    answer = guesser.client.get(API, headers={"Authorization": "Basic right"})
+    said = [guesser.client.get(API, headers=wrong(number)).status_code for number in range(22)]
+    assert said == [401] * 20 + [429] * 2
+    answer = guesser.client.get(API, headers=RIGHT)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
     assert eventually(lambda: edge.requests()[-1]["verdict"] == "guessing")
     edge.configure(KEY, SECRET)
-    assert edge.status(API, guesser.client) == 429
+    assert edge.status(API, guesser.client) == 401  # the log-in page is still to be had
+    assert guesser.client.get(API, headers=RIGHT).status_code == 429
     # GitHub may stand behind the same address as somebody who guesses, and deliveries are signed.
     assert edge.deliver(KEY, SECRET, client=guesser.client).status_code == 200
-    assert other.client.get(API, headers={"Authorization": "Basic right"}).status_code == 200
+    assert other.client.get(API, headers=RIGHT).status_code == 200
+
+
+def test_who_is_in_stays_in_beside_somebody_who_guesses(edge: Edge) -> None:
+    office = edge.elsewhere().client
+    assert office.get(API, headers=RIGHT).status_code == 200
+    assert 429 in [office.get(API, headers=wrong(number)).status_code for number in range(30)]
+    assert office.get(API, headers=RIGHT).status_code == 200
+
+
+def test_guesses_at_one_moment_are_no_more_than_guesses_in_a_row(edge: Edge) -> None:
+    guesser = edge.elsewhere()
+
+    def guess(number: int) -> int:
+        with edge.client_at(guesser.port) as client:
+            return client.get(SLOW, headers=wrong(number)).status_code
+
+    with ThreadPoolExecutor(40) as all_at_once:
+        said = list(all_at_once.map(guess, range(40)))
+    assert (said.count(401), said.count(429)) == (20, 20)
 
 
 @pytest.mark.parametrize("way", ["a cookie", "the form"])
 def test_guesses_count_in_whatever_way_they_are_made(edge: Edge, way: str) -> None:
     guesser = edge.elsewhere().client
 
-    def guess() -> int:
+    def guess(number: int) -> int:
         if way == "a cookie":
-            return guesser.get(API, headers={"Cookie": "BASIC_AUTH=wrong"}).status_code
+            return guesser.get(API, headers={"Cookie": f"BASIC_AUTH=wrong{number}"}).status_code
         return guesser.post("/api/v1/login", json={}).status_code
 
-    assert [guess() for _ in range(22)] == [401] * 21 + [429]
+    assert [guess(number) for number in range(22)] == [401] * 20 + [429] * 2
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie"])
+def test_nobody_makes_two_guesses_look_like_one(edge: Edge, name: str) -> None:
+    twice = [(name, "BASIC_AUTH=wrong"), (name, "BASIC_AUTH=right")]
+    assert edge.elsewhere().client.get(API, headers=twice).status_code == 400
+
+
+def test_an_office_whose_cookies_went_bad_is_no_guesser(edge: Edge) -> None:
+    """Thirty people, whose pages make five calls each, with what was the right cookie before the password changed."""
+    office = edge.elsewhere().client
+    said = [office.get(API, headers={"Cookie": "BASIC_AUTH=old"}).status_code for _ in range(150)]
+    assert said == [401] * 150
+    assert office.get(API, headers=RIGHT).status_code == 200
 
 
 def test_a_page_that_asks_before_its_log_in_is_no_guesser(edge: Edge) -> None:
     visitor = edge.elsewhere().client
-    assert [visitor.get(API).status_code for _ in range(102)] == [401] * 101 + [429]
+    assert {visitor.get(API).status_code for _ in range(150)} == {401}
+    assert visitor.get(API, headers=RIGHT).status_code == 200
 
 
 def test_requests_are_limited_for_each_source(edge: Edge) -> None:
@@ -228,6 +273,25 @@ def test_an_event_stream_stays_open_longer_than_any_client_may_be_silent_and_ove
         edge.configure(KEY, SECRET)
         following.result(timeout=20)
     assert enough.is_set()
+
+
+def test_events_come_one_by_one_over_http_2_as_browsers_speak_it(edge: Edge) -> None:
+    """Longer than a silent client may be; calls beside it are answered."""
+    edge.reload("s/timeout client 60s/timeout client 1s/; s/timeout http-keep-alive 30s/timeout http-keep-alive 1s/")
+    with (
+        httpx.Client(base_url=edge.client.base_url, verify=edge.trust, trust_env=False, http2=True) as browser,
+        browser.stream("GET", "/api/v1/main/executions/x/follow") as answer,
+    ):
+        arrived = []
+        for line in answer.iter_lines():
+            if line:
+                arrived.append(time.monotonic())
+                assert browser.get("/ui").status_code == 200
+            if len(arrived) == 3:
+                break
+    assert answer.http_version == "HTTP/2"
+    assert all(later - earlier > 2 for earlier, later in pairwise(arrived))
+    edge.configure(KEY, SECRET)
 
 
 def test_http_only_redirects_and_only_by_its_name(edge: Edge) -> None:

@@ -4,15 +4,18 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.edge.edge import HTTP, HTTPS
-from tests.edge.siege import Siege
+from tests.edge.siege import PAGE, Siege
 from tests.edge.table.row import Row
-from tests.edge.wire import answer, read
+from tests.edge.wire import Answer, answer, read
 
 LIMIT = 600
 """The default of sourceLimit: requests, and connections, in ten seconds."""
 API = "/api/v1/main/flows/search"
+SLOW = "/api/v1/main/slow/search"
+"""The same, where what stands for Kestra takes its time."""
 SERVED = (200, 401)
 """What a page is answered where it is let through: Kestra may ask for a log-in."""
 
@@ -36,14 +39,51 @@ def guessing_by_form(s: Siege) -> int:
     return s.call(s.login).status
 
 
-def asking(s: Siege) -> int:
-    """Call the API without a log-in, again and again; return what is said in the end."""
-    page = s.request(method="GET", path=API, signed=False, length=False, body=b"")
-    with s.line.tls() as connection:
-        for _ in range(103):
-            connection.sendall(page)
-            said = answer(connection)
-    return said.status
+def at_one_moment(guess: Callable[[int], Answer]) -> int:
+    """Make more guesses than the limit before the first is answered; return 1 if no more than that got through."""
+    with ThreadPoolExecutor(40) as all_at_once:
+        said = [each.status for each in all_at_once.map(guess, range(40))]
+    assert set(said) == {401, 429}, said
+    return int(said.count(401) <= 20)
+
+
+def guessing_at_one_moment(s: Siege) -> int:
+    """Guess with one header each."""
+    return at_one_moment(lambda n: s.get(SLOW, f"Authorization: Basic wrong{n}"))
+
+
+def guessing_with_a_cookie(s: Siege) -> int:
+    """Guess in forms, which bear a cookie that has opened a page: pages are there for everybody."""
+    cookie = f"Cookie: {s.marker}=any"
+    assert s.get(PAGE, cookie).status in SERVED
+    return at_one_moment(lambda n: s.unsigned(cookie, path=SLOW))
+
+
+def guessing_beside(s: Siege) -> int:
+    """Guess from where somebody is logged in; return what that one is told afterwards."""
+    assert s.call(s.login).status == 200
+    said = [s.call(f"Basic wrong{n}").status for n in range(22)]
+    assert said[-1] == 429, said
+    return s.call(s.login).status
+
+
+def asking(*lines: str) -> Callable[[Siege], int]:
+    """Call the API again and again with no log-in, or the same wrong one; return what the right one is told then."""
+
+    def how(s: Siege) -> int:
+        page = s.request(*lines, method="GET", path=API, signed=False, length=False, body=b"")
+        with s.line.tls() as connection:
+            for _ in range(150):
+                connection.sendall(page)
+                assert answer(connection).status == 401
+        return s.call(s.login).status
+
+    return how
+
+
+def twice(name: str) -> Callable[[Siege], Answer]:
+    """Bring two log-ins, of which the edge might see one, and Kestra the other."""
+    return lambda s: s.get(API, f"{name}: BASIC_AUTH=wrong", f"{name}: BASIC_AUTH=right")
 
 
 def requests(to: int) -> Callable[[Siege], int]:
@@ -114,7 +154,13 @@ ROWS = [
     Row("guessing it from behind other addresses", guessing("X-Forwarded-For: 192.0.2.{}"), 429, passes=None),
     Row("guessing it in cookies", guessing(header="Cookie: BASIC_AUTH=wrong{}"), 429, passes=None),
     Row("guessing it in forms", guessing_by_form, 429, passes=None),
-    Row("asking without a log-in", asking, 429, passes=None),
+    Row("guesses at one moment", guessing_at_one_moment, 1, passes=None),
+    Row("guesses at one moment in forms, with a cookie", guessing_with_a_cookie, 1, passes=None),
+    Row("a right log-in beside guesses", guessing_beside, 200, passes=None),
+    Row("a cookie of yesterday, by many", asking("Cookie: BASIC_AUTH=old"), 200, passes=None),
+    Row("asking without a log-in", asking(), 200, passes=None),
+    Row("two log-ins in headers", twice("Authorization"), 400),
+    Row("two log-ins in cookies", twice("Cookie"), 400),
     Row("601 requests in ten seconds", requests(HTTPS), 429),
     Row("601 requests without TLS", requests(HTTP), 429),
     Row("120 connections without TLS", connections(HTTP), 1, passes=None, alone=True),

@@ -44,11 +44,11 @@ def policy(what: str) -> Callable[[Siege], int]:
     return lambda s: 200 if what in s.get().headers.get("content-security-policy", "").split("; ") else CLOSED
 
 
-def told(line: str, known: str) -> Callable[[Siege], int]:
+def told(line: str, known: str, host: str = "localhost") -> Callable[[Siege], int]:
     """Send a header; return how often Kestra would read something of it in the request's head."""
 
     def how(s: Siege) -> int:
-        s.get(PAGE, line)
+        s.get(PAGE, line, host=host)
         return sum(each.lower().count(known.lower().encode()) for each in s.witness.testimony().requests(s.marker))
 
     return how
@@ -83,7 +83,8 @@ ROWS = [
     Row("a request's id", told("X-Request-Id: of-the-client", "of-the-client"), 0, passes=1),
     Row("an upgrade", told(WEB_SOCKET, "upgrade: websocket"), 0, passes=1),
     Row("the true address", lambda s: told("X: x", f"x-forwarded-for: {s.address}\r\n")(s), 1, passes=1),
-    Row("the true host", told("X: x", "x-forwarded-host: localhost\r\n"), 1, passes=1),
+    Row("the true host", told("X: x", "x-forwarded-host: localhost:8443\r\n"), 1, passes=1),
+    Row("a port of the client's", told("X: x", "x-forwarded-host: localhost:1\r\n", host="localhost:1"), 0, passes=1),
     Row("the true protocol", told("X: x", "x-forwarded-proto: https\r\n"), 1, passes=1),
     Row("a page without TLS", redirected(), 308),
     Row("a redirect to another site", led, 308),

@@ -16,6 +16,7 @@ import pytest  # noqa: E402
 
 from lab.apt import packages  # noqa: E402
 from tests.estate import Estate, estate  # noqa: E402
+from tests.instead import script  # noqa: E402, F401
 
 
 @pytest.fixture(scope="session", autouse=True)

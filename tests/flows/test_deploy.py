@@ -5,10 +5,8 @@ Where the outcome matters and not the deployment, a script that ends as a test s
 
 import copy
 import json
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,11 +16,10 @@ from lab import apps, carica_deploy, deploy_host, github
 from lab.demo import as_kestra, commit_to_deploy
 from lab.deployments import SILENT, ask, deployments
 from tests.estate import Estate, eventually, free_port
-from tests.flows.test_flows import DEPLOY, FLOWS, ML, WORKFLOW, started
+from tests.flows.test_flows import DEPLOY, ML, WORKFLOW, started
+from tests.instead import Script, changed, in_host
 
 HOST, COMMIT = "deploy-host", "a" * 40
-SCRIPT = "/usr/local/bin/carica-update"
-Script = Callable[[str], None]
 
 
 def run(desk: Estate, **inputs: str) -> dict[str, Any]:
@@ -58,47 +55,12 @@ def said(code: int, outcome: str, message: str = "") -> str:
 
 def heard(desk: Estate) -> list[str]:
     """The words that reached the stand-in, one call a line."""
-    return [" ".join(line.split()) for line in _in_host(desk, "cat /tmp/words").splitlines()]
-
-
-def _in_host(desk: Estate, command: str, stdin: str = "") -> str:
-    words = ["docker", "exec", "--interactive", f"{desk.prefix}-deploy-host", "sh", "-euc", command]
-    return subprocess.run(words, input=stdin, text=True, stdout=subprocess.PIPE, check=True).stdout
-
-
-@pytest.fixture
-def script(desk: Estate) -> Iterator[Script]:
-    """Put a script in the real one's place, until the test ends; it notes the words it is called with."""
-    _in_host(desk, f"cp -p {SCRIPT} {SCRIPT}.real; rm -f /tmp/words")
-
-    def put(body: str) -> None:
-        text = f'#!/bin/bash\necho "$SSH_ORIGINAL_COMMAND" >>/tmp/words\n{body}'
-        _in_host(desk, f"cat >{SCRIPT}.new; chmod 755 {SCRIPT}.new; mv {SCRIPT}.new {SCRIPT}", text)
-
-    yield put
-    _in_host(desk, f"mv {SCRIPT}.real {SCRIPT}; rm -f /tmp/words")
+    return [" ".join(line.split()) for line in in_host(desk, "cat /tmp/words").splitlines()]
 
 
 def chat(desk: Estate) -> list[str]:
     """What was told where failures are told."""
     return [each["text"] for each in desk.github.told(desk.setting("notifyUrl").rpartition("/")[2])]
-
-
-@contextmanager
-def changed(desk: Estate, words: dict[str, str]) -> Iterator[None]:
-    """Have other words in the flow as long as the block lasts."""
-    source = (FLOWS / "deploy.yml").read_text()
-    other = source
-    for old, new in words.items():
-        assert old in other
-        other = other.replace(old, new)
-    with desk.desk.api() as api:
-        kind = {"Content-Type": "application/x-yaml"}
-        api.put("/flows/prod/deploy", content=other, headers=kind).raise_for_status()
-        try:
-            yield
-        finally:
-            api.put("/flows/prod/deploy", content=source, headers=kind).raise_for_status()
 
 
 # --- what GitHub is told ---
@@ -398,4 +360,4 @@ def test_what_fails_on_the_first_server_does_not_get_to_the_next(two: Estate, sc
 def test_a_rollback_by_hand_is_of_the_chosen_server_alone(two: Estate, script: Script) -> None:
     script(said(0, "deployed"))
     assert run(two, host="production", what="current")["state"]["current"] == "SUCCESS"
-    assert _in_host(two, "touch /tmp/words; cat /tmp/words") == ""
+    assert in_host(two, "touch /tmp/words; cat /tmp/words") == ""

@@ -4,6 +4,7 @@ import base64
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +55,18 @@ class Pulumi:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         before = signal.signal(signal.SIGINT, lambda *_: process.send_signal(signal.SIGINT))
-        lines = []
-        for line in process.stdout or ():
-            lines.append(self._hidden(line))
-            print(lines[-1], end="", flush=True)
+        lines: list[str] = []
+
+        def show() -> None:
+            for line in process.stdout or ():
+                lines.append(self._hidden(line))
+                print(lines[-1], end="", flush=True)
+
+        showing = threading.Thread(target=show)
+        showing.start()
+        # Not without an end: an interrupt that comes just before Python waits is handled once it has waited.
+        while showing.is_alive():
+            showing.join(1)
         code = process.wait()
         signal.signal(signal.SIGINT, before)
         return Outcome(code, "".join(lines))

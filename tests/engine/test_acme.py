@@ -111,7 +111,8 @@ class Edge:
         for old, new in edits:
             assert old in given["script"]
             given["script"] = given["script"].replace(old, new)
-        return given | {"image": self.image, "volumes": volumes}
+        # A job removes what another one of its name has left: tests of two checkouts may run at the same time.
+        return given | {"name": f"{self.name}-{which}", "image": self.image, "volumes": volumes}
 
     def start(self, *, watched: bool = True) -> None:
         """Start a new container on the volumes; one that is watched has the healthcheck, each second."""

@@ -16,9 +16,10 @@ from lab.engine import engine
 from lab.image_builder import images
 from lab.paths import ROOT
 from lab.shell import LabError, run, say
-from tests.bench import api_calls, edge
+from tests.bench import api_calls, deployments, edge
 from tests.bench.answer import until_answered
 from tests.bench.compose import original
+from tests.bench.table import table
 from tests.estate import Estate, Outcome, estate
 
 STARTS = 3
@@ -125,6 +126,7 @@ def measure() -> None:
                 walls, peaks = zip(*(no_change(desk) for _ in range(NO_CHANGE)), strict=True)
                 say("delivering")
                 delivered, added = deliver(desk)
+                deployed = deployments.measure(desk)
     say("counting calls to GitHub")
     counted = api_calls.measure()
     alone = edge.measure()
@@ -136,7 +138,7 @@ def measure() -> None:
     row("its largest process at its peak", list(peaks), "MiB")
     row("accepted by the edge → script's first line from the deploy host", delivered, "ms")
     row("what the edge adds to a delivery", added, "ms", "under 5 ms")
-    print(f"\n{api_calls.table(counted)}\n\n{edge.table(alone)}")
+    print(f"\n{api_calls.table(counted)}\n\n{table('deployments', deployed)}\n\n{table('the edge alone', alone)}")
 
 
 def main() -> int:

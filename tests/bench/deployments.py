@@ -16,8 +16,8 @@ from lab.shell import LabError, run, say
 from lab.site import watched
 from lab.stack import settings
 from tests.bench.compose import compose
-from tests.bench.edge import Row
 from tests.bench.load import Load, in_the_clear
+from tests.bench.table import Row
 from tests.estate import Estate, eventually, free_port
 
 DEPLOYMENTS, RELEASES, ROLLBACKS = 5, 20, 5

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -26,6 +26,7 @@ from lab.apt import packages
 from lab.shell import LabError, run, say
 from tests.bench.compose import HERE
 from tests.bench.load import TAKEN, Load, delivery, in_the_clear, over_tls, page
+from tests.bench.table import Row, table
 from tests.edge.conftest import ground
 from tests.edge.siege import Siege, signature
 from tests.edge.wire import Line, answer
@@ -50,15 +51,6 @@ s/req\.body,hmac(sha256,proc\.secret0)/req.fhdr(x-hub-signature-256)/
 s/if { req\.fhdr(x-hub-signature-256),bytes(7),secure_memcmp(txn\.signature) }//
 """
 """What sed makes of a configuration so that it hashes nothing."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table."""
-
-    what: str
-    figure: str
-    goal: str = ""
 
 
 def lost(what: str, loads: list[Load], goal: str = "0 lost") -> Row:
@@ -318,15 +310,12 @@ def measure() -> list[Row]:
         return rows + hashing(edge, key, secret)
 
 
-def table(rows: list[Row]) -> str:
-    """Return them in Markdown."""
-    lines = [f"| {row.what} | {row.figure} | {row.goal} |" for row in rows]
-    return "\n".join(["| the edge alone | | goal |", "|---|---|---|", *lines])
-
-
 if __name__ == "__main__":
     try:
-        print(f"load before {os.getloadavg()[0]:.1f}\n\n{table(measure())}\n\nload after {os.getloadavg()[0]:.1f}")
+        print(
+            f"load before {os.getloadavg()[0]:.1f}\n\n{table('the edge alone', measure())}\n"
+            f"\nload after {os.getloadavg()[0]:.1f}"
+        )
     except LabError as error:
         say(f"\n{error}")
         sys.exit(1)

@@ -148,6 +148,10 @@ class Edge:
         """Have the next `configure` remember nothing of what was in force before it, as the README tells to revoke."""
         self.inside("rm -f /usr/local/etc/haproxy/accepted")
 
+    def forget_all_but_what_is_in_force(self) -> None:
+        """Have the next `configure` remember that alone: so many rotations within an hour are refused otherwise."""
+        self.inside("sed -i '/ 9999999999 /!d' /usr/local/etc/haproxy/accepted")
+
     def accepted(self) -> dict[str, list[tuple[str, int]]]:
         """What the edge takes: `key` and `secret` → value in HAProxy's words and seconds left, the newest first."""
         found: dict[str, list[tuple[str, int]]] = {"key": [], "secret": []}

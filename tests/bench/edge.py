@@ -34,7 +34,7 @@ from tests.edge.witness import answering
 from tests.edge_alone import HOOK, Edge, docker, new_edge, new_key, new_secret
 from tests.estate import eventually, free_port
 
-RELOADS, ROTATIONS, RESTARTS = 20, 3, 3
+RELOADS, ROTATIONS, RESTARTS = 20, 5, 3
 ROUNDS, SECONDS = 3, 5
 """What is compared is measured in turns, as the machine may have other work at some times."""
 HOOKS, HOOK_SIZE = 60_000, 10_000
@@ -84,6 +84,7 @@ def changes(edge: Edge, key: str, secret: str) -> list[Row]:
     with both(Load(connect, hook, 8, keep=True), Load(connect, hook, 4, keep=False)) as loads:
         for _ in range(ROTATIONS):
             changed = new_secret()
+            edge.forget_all_but_what_is_in_force()
             edge.configure(key, changed)
             taken.append(changed)
             time.sleep(1)

@@ -77,10 +77,10 @@ deploy() {
         lap replace || true
     fi
     before=$(deployed .release)
-    [[ $before ]] || refuse "not healthy within $HEALTH_SECONDS s, and nothing was deployed before" 9
+    [[ $before ]] || refuse "not healthy, and nothing was deployed before" 9
     # Killed from here on, it is not tried once more.
     note --arg before "$before" '.back = $before' || true
-    echo "not healthy within $HEALTH_SECONDS s: rolling back to commit $(deployed .commit), images $(deployed .images)"
+    echo "not healthy: rolling back to commit $(deployed .commit), images $(deployed .images)"
     carica-replace "$RELEASES/$before/compose.json" "$HEALTH_SECONDS" || refuse "what ran before is not healthy either" 9
     lap rollback || true
     refuse "not healthy: rolled back" 8

@@ -22,7 +22,7 @@ APP = "carica"
 SCRIPT_STARTED = "carica-update: started"
 SCRIPT_FINISHED = "deployed commit "
 """What deploy/update.sh prints first and last."""
-ROLLED_BACK = "not healthy within "
+ROLLED_BACK = "not healthy: rolling back "
 """What it says of a version that does not get healthy."""
 Step = tuple[str, datetime.datetime]
 

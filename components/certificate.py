@@ -12,8 +12,8 @@ from components.settings.values import expiry
 from components.templating import render
 
 SCRIPT = Path(__file__).parent / "acme.sh"
-WAIT_SECONDS = 120
-"""How long `up` waits for an order of the first certificate."""
+WAIT_SECONDS = 90
+"""How long `up` waits for an order of the first certificate; three of them fit into a job's time (job.py)."""
 ORDER_SECONDS = 30
 """How long it waits for an order that is under way before it reloads HAProxy or replaces it."""
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
+from tests.edge.table.floods import limited
 from tests.edge_alone import HOOK, Edge, new_edge, new_key, new_secret
 from tests.estate import eventually
 
@@ -60,8 +61,7 @@ def wrong(number: int) -> dict[str, str]:
 
 def test_guessing_the_password_ends_for_the_guesser_and_nobody_else_even_over_a_reload(edge: Edge) -> None:
     guesser, other = edge.elsewhere(), edge.elsewhere()
-    said = [guesser.client.get(API, headers=wrong(number)).status_code for number in range(22)]
-    assert said == [401] * 20 + [429] * 2
+    limited([guesser.client.get(API, headers=wrong(number)).status_code for number in range(22)])
     answer = guesser.client.get(API, headers=RIGHT)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "300")
     assert eventually(lambda: edge.requests()[-1]["verdict"] == "guessing")
@@ -89,7 +89,8 @@ def test_guesses_at_one_moment_are_no_more_than_guesses_in_a_row(edge: Edge) -> 
 
     with ThreadPoolExecutor(40) as all_at_once:
         said = list(all_at_once.map(guess, range(40)))
-    assert (said.count(401), said.count(429)) == (20, 20)
+    assert set(said) == {401, 429}
+    assert 15 <= said.count(401) <= 20
 
 
 @pytest.mark.parametrize("way", ["a cookie", "the form"])
@@ -101,7 +102,7 @@ def test_guesses_count_in_whatever_way_they_are_made(edge: Edge, way: str) -> No
             return guesser.get(API, headers={"Cookie": f"BASIC_AUTH=wrong{number}"}).status_code
         return guesser.post("/api/v1/login", json={}).status_code
 
-    assert [guess(number) for number in range(22)] == [401] * 20 + [429] * 2
+    limited([guess(number) for number in range(22)])
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie"])

@@ -3,21 +3,19 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab.apt import packages
 from lab.cache import cached, key, lock
-from lab.paths import CACHE, ROOT
+from lab.paths import ROOT
+from lab.refusals import had
 from lab.shell import LabError, run, say
 
 IMAGES = ROOT / "lab/images"
 SUITE = "trixie"
 LABEL = "carica.lab"
 PULL_SECONDS = 600
-REFUSAL_SECONDS = 86_400
-"""How long a registry's `no` is remembered."""
 
 
 def images(wanted: Mapping[str, str]) -> list[str]:
@@ -57,16 +55,8 @@ def _label(reference: str) -> str | None:
 
 
 def _pull(reference: str) -> bool:
-    """Try to pull; a refusal is remembered for a day, so that a machine without a registry asks once."""
-    refusal = CACHE / f"refused-{key(reference)}"
-    if refusal.exists() and time.time() - refusal.stat().st_mtime < REFUSAL_SECONDS:
-        return False
-    try:
-        run(f"pulling {reference}", ["docker", "pull", "--quiet", reference], timeout=PULL_SECONDS)
-    except LabError:
-        refusal.touch()
-        return False
-    return True
+    command = ["docker", "pull", "--quiet", reference]
+    return had(key(reference), lambda: run(f"pulling {reference}", command, timeout=PULL_SECONDS))
 
 
 def _build(part: str, reference: str) -> None:

@@ -1,22 +1,18 @@
 """Pulumi's plugins: official ones where they are installed or can be had, the lab's otherwise."""
 
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab import go
 from lab.cache import cached
 from lab.paths import CACHE, ROOT
-from lab.shell import LabError, run, say
+from lab.refusals import had
+from lab.shell import run, say
 
 VERSIONS = {"docker": "5.1.0", "command": "1.2.1", "github": "6.15.0"}
 HOME = CACHE / "pulumi"
 """PULUMI_HOME: the user's own ~/.pulumi holds their log-ins and plugins, and is only read."""
-REFUSED = CACHE / "plugins-refused"
-"""Its time is when plugins could last not be downloaded."""
-REFUSAL_SECONDS = 86_400
-"""How long that is remembered, so that only the first `make up` of a day waits for it."""
 INSTALL_SECONDS = 60
 BRIDGE = ROOT / "lab/plugins/github"
 BRIDGE_FLAGS = f"{go.STRIPPED} -X main.version={VERSIONS['github']}"
@@ -42,14 +38,14 @@ def plugin(name: str, environment: Mapping[str, str]) -> str:
     # What the lab lays there are links.
     if program.exists() and not program.is_symlink():
         return "official, downloaded by the lab"
-    if not (REFUSED.exists() and time.time() - REFUSED.stat().st_mtime < REFUSAL_SECONDS):
+
+    def install() -> None:
         shutil.rmtree(directory, ignore_errors=True)
         command = ["pulumi", "plugin", "install", "resource", name, VERSIONS[name]]
-        try:
-            run(f"plugin {name}", command, env=environment, timeout=INSTALL_SECONDS)
-            return "official, downloaded by the lab"
-        except LabError:
-            REFUSED.touch()
+        run(f"plugin {name}", command, env=environment, timeout=INSTALL_SECONDS)
+
+    if had("plugins", install):
+        return "official, downloaded by the lab"
     if name == "github":
         inputs = (BRIDGE / "main.go", BRIDGE / "go.mod", BRIDGE / "go.sum", BRIDGE_FLAGS)
         _lay(directory, cached(f"plugin-{name}", inputs, _bridge))

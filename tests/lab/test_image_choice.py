@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import image_builder
+from lab import image_builder, refusals
 from lab.cache import key
 
 REFERENCE = "haproxy:3.4.7-alpine"
@@ -30,7 +30,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     docker.chmod(0o755)
     (tmp_path / "label").write_text(f'[{{"Config": {{"Labels": {{"carica.lab": "{STAND_IN}"}}}}}}]')
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    monkeypatch.setattr(image_builder, "CACHE", tmp_path)
+    monkeypatch.setattr(refusals, "CACHE", tmp_path)
     return tmp_path
 
 

@@ -15,7 +15,7 @@ import pytest
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from lab import go, pulumi_plugins
+from lab import go, pulumi_plugins, refusals
 from lab import toolchain as module
 from lab.pulumi_plugins import VERSIONS
 from lab.shell import LabError
@@ -233,7 +233,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     monkeypatch.setenv("HOME", f"{tmp_path}/home")
     monkeypatch.setattr(pulumi_plugins, "HOME", tmp_path / "cache/pulumi")
-    monkeypatch.setattr(pulumi_plugins, "REFUSED", tmp_path / "cache/refused")
+    monkeypatch.setattr(refusals, "CACHE", tmp_path / "cache")
     return tmp_path
 
 
@@ -294,7 +294,7 @@ def test_plugins_come_from_the_user_or_a_download_or_the_lab(machine: Path, envi
     users.rmdir()
     assert chosen() == lab
 
-    os.utime(pulumi_plugins.REFUSED, (0, 0))
+    os.utime(machine / "cache/refused-plugins", (0, 0))
     (machine / "install").write_text(
         "#!/bin/sh\nd=$PULUMI_HOME/plugins/resource-$4-v$5\n"
         '/bin/mkdir -p "$d"\necho official >"$d/pulumi-resource-$4"\n'

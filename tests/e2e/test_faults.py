@@ -75,9 +75,11 @@ def test_a_deployment_outlives_kestra_and_is_not_made_twice(
     with under_way(desk, script) as commit:
         started = execution(desk, commit)
         docker(desk, "kill", *parts)
-        # The script goes on without anybody who listens.
-        eventually(lambda: deployed(desk)["commit"] == commit)
-        docker(desk, "start", *parts)
+        try:
+            # The script goes on without anybody who listens.
+            eventually(lambda: deployed(desk)["commit"] == commit)
+        finally:
+            docker(desk, "start", *parts)
     assert desk.desk.ended(started, seconds=300)["state"]["current"] == "SUCCESS"
     (deployment,) = desk.desk.deployments(started)
     assert deployment["state"]["current"] == "SUCCESS"

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,23 +54,13 @@ class Pulumi:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         before = signal.signal(signal.SIGINT, lambda *_: process.send_signal(signal.SIGINT))
-
-        def show() -> str:
-            lines = []
-            for line in process.stdout or ():
-                lines.append(self._hidden(line))
-                print(lines[-1], end="", flush=True)
-            return "".join(lines)
-
-        with ThreadPoolExecutor(1) as pool:
-            shown = pool.submit(show)
-            # Not without an end: an interrupt that comes just before Python waits is handled once it has waited.
-            while not wait([shown], timeout=1).done:
-                pass
-        text = shown.result()
+        lines = []
+        for line in process.stdout or ():
+            lines.append(self._hidden(line))
+            print(lines[-1], end="", flush=True)
         code = process.wait()
         signal.signal(signal.SIGINT, before)
-        return Outcome(code, text)
+        return Outcome(code, "".join(lines))
 
     def _hidden(self, text: str) -> str:
         for secret in self._hide:

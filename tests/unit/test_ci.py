@@ -257,6 +257,8 @@ def test_an_interrupt_reaches_pulumi_once_and_its_end_is_awaited(tmp_path: Path,
     step = subprocess.Popen(
         [sys.executable, "-u", "-c", program], cwd=tmp_path, text=True, stdout=subprocess.PIPE, start_new_session=True,
         env={**run_of(tmp_path).environment, "PYTHONPATH": str(ROOT)},
+        # What runs in a shell's background ignores it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert step.stdout
     assert step.stdout.readline() == "started\n"

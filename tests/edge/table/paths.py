@@ -10,6 +10,7 @@ Verdict = int | tuple[int, ...]
 WRITTEN: list[tuple[str, Verdict, Callable[[str], str]]] = [
     ("a letter encoded", 404, lambda path: path.replace("webhook", "%77ebhook")),
     ("a letter encoded twice", 404, lambda path: path.replace("webhook", "%2577ebhook")),
+    ("a letter encoded three times", 400, lambda path: path.replace("webhook", "%252577ebhook")),
     ("a letter encoded in capitals", 404, lambda path: path.replace("executions", "e%58ecutions")),
     ("a slash encoded", 404, lambda path: path.replace("executions/", "executions%2f")),
     ("a slash encoded twice", 404, lambda path: path.replace("executions/", "executions%252f")),
